@@ -1,0 +1,102 @@
+package kmssigner
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+// parsePublicKey reads a DER SubjectPublicKeyInfo (RFC 5280 section 4.1), the
+// form in which GetPublicKey answers, and says which KeySpec it belongs to.
+func parsePublicKey(spki []byte) (crypto.PublicKey, types.KeySpec, error) {
+	pub, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		return nil, "", fmt.Errorf("parse public key: %w", err)
+	}
+	spec, err := keySpecOf(pub)
+	return pub, spec, err
+}
+
+// marshalPublicKey is the opposite of parsePublicKey, for a key that the
+// caller supplied: it may be nil inside, or no point of its curve.
+func marshalPublicKey(pub crypto.PublicKey) ([]byte, error) {
+	if _, err := keySpecOf(pub); err != nil {
+		return nil, err
+	}
+	return x509.MarshalPKIXPublicKey(pub)
+}
+
+// keySpecOf is the KeySpec of the KMS keys that have public keys like pub.
+func keySpecOf(pub crypto.PublicKey) (types.KeySpec, error) {
+	switch pub := pub.(type) {
+	case *rsa.PublicKey:
+		if pub == nil || pub.N == nil {
+			return "", errors.New("the RSA public key is nil")
+		}
+		switch pub.N.BitLen() {
+		case 2048:
+			return types.KeySpecRsa2048, nil
+		case 3072:
+			return types.KeySpecRsa3072, nil
+		case 4096:
+			return types.KeySpecRsa4096, nil
+		}
+		return "", fmt.Errorf("RSA modulus of %d bits, want 2048, 3072 or 4096", pub.N.BitLen())
+	case *ecdsa.PublicKey:
+		if pub == nil || pub.Curve == nil {
+			return "", errors.New("the ECDSA public key is nil")
+		}
+		switch pub.Curve {
+		case elliptic.P256():
+			return types.KeySpecEccNistP256, nil
+		case elliptic.P384():
+			return types.KeySpecEccNistP384, nil
+		case elliptic.P521():
+			return types.KeySpecEccNistP521, nil
+		}
+		return "", fmt.Errorf("curve %s, want P-256, P-384 or P-521", pub.Curve.Params().Name)
+	}
+	return "", fmt.Errorf("public key is a %T, want *ecdsa.PublicKey or *rsa.PublicKey", pub)
+}
+
+// checkAnswer takes from an answer of GetPublicKey the public key and the ways
+// to sign with it, or says why the key cannot be used here.
+func checkAnswer(out *kms.GetPublicKeyOutput) (crypto.PublicKey, []scheme, error) {
+	if out.KeyUsage != types.KeyUsageTypeSignVerify {
+		return nil, nil, fmt.Errorf("%w: its key usage is %q, want %q",
+			ErrUnsupportedKey, out.KeyUsage, types.KeyUsageTypeSignVerify)
+	}
+	spec := out.KeySpec
+	if spec == "" {
+		//lint:ignore SA1019 old emulators fill only the deprecated twin.
+		spec = types.KeySpec(out.CustomerMasterKeySpec)
+	}
+	// The spec goes before the bytes: of a key that cannot be used here its name
+	// says more than the reason why the bytes do not parse.
+	if _, ok := schemes[spec]; !ok && spec != "" {
+		return nil, nil, fmt.Errorf("%w: its key spec is %s", ErrUnsupportedKey, spec)
+	}
+	if len(out.PublicKey) == 0 {
+		return nil, nil, errors.New("KMS answered without a public key")
+	}
+	pub, parsed, err := parsePublicKey(out.PublicKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrUnsupportedKey, err)
+	}
+	if spec != "" && spec != parsed {
+		return nil, nil, fmt.Errorf("KMS answered with key spec %s and a public key of spec %s", spec, parsed)
+	}
+	usable := listed(schemes[parsed], out.SigningAlgorithms)
+	if len(usable) == 0 {
+		return nil, nil, fmt.Errorf("%w: its signing algorithms are %q, want any of %q",
+			ErrUnsupportedKey, out.SigningAlgorithms, algorithmNames(schemes[parsed]))
+	}
+	return pub, usable, nil
+}
