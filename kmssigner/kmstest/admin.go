@@ -1,0 +1,253 @@
+package kmstest
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+func (k *KMS) createKey(in *kms.CreateKeyInput) (*kms.CreateKeyOutput, error) {
+	md, err := k.addKey(in)
+	if err != nil {
+		return nil, err
+	}
+	return &kms.CreateKeyOutput{KeyMetadata: md}, nil
+}
+
+func (k *KMS) addKey(in *kms.CreateKeyInput) (*types.KeyMetadata, error) {
+	name, usage, err := checkCreateKey(in)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := specs[name].generate() // slow, so before taking the lock
+	if err != nil {
+		return nil, err
+	}
+	id := newUUID()
+	if aws.ToBool(in.MultiRegion) {
+		id = "mrk-" + strings.ReplaceAll(id, "-", "")
+	}
+	made := &key{
+		id:          id,
+		arn:         k.arn("key/" + id),
+		name:        name,
+		spec:        specs[name],
+		usage:       usage,
+		material:    secret,
+		created:     now(),
+		description: aws.ToString(in.Description),
+		multiRegion: aws.ToBool(in.MultiRegion),
+		state:       types.KeyStateEnabled,
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys[id] = made
+	return k.metadata(made), nil
+}
+
+// now is the time to the millisecond, which is what KMS's answers have.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// checkCreateKey decides the spec and the usage of a new key.
+func checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUsageType, error) {
+	invalid := func(format string, args ...any) (types.KeySpec, types.KeyUsageType, error) {
+		return "", "", refuse("ValidationException", format, args...)
+	}
+	var v violations
+	oneOf(&v, "customerMasterKeySpec", in.CustomerMasterKeySpec)
+	if in.Description != nil {
+		v.text("description", in.Description, 0, 8192)
+	}
+	oneOf(&v, "keySpec", in.KeySpec)
+	oneOf(&v, "keyUsage", in.KeyUsage)
+	oneOf(&v, "origin", in.Origin)
+	if in.Policy != nil {
+		v.text("policy", in.Policy, 1, 131072)
+	}
+	if err := v.err(); err != nil {
+		return "", "", err
+	}
+	if in.KeySpec != "" && in.CustomerMasterKeySpec != "" {
+		return invalid("You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.")
+	}
+	name := in.KeySpec
+	if name == "" {
+		name = types.KeySpec(in.CustomerMasterKeySpec)
+	}
+	if name == "" {
+		name = types.KeySpecSymmetricDefault
+	}
+	usage := in.KeyUsage
+	if usage == "" {
+		// The default of the usage is that of the default spec, and fits no other.
+		if name != types.KeySpecSymmetricDefault {
+			return invalid("You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
+		}
+		usage = encryptDecrypt
+	}
+	s, ok := specs[name]
+	if !ok {
+		return "", "", refuse("UnsupportedOperationException", "kmstest cannot make keys of spec %s", name)
+	}
+	if !slices.Contains(s.usages, usage) {
+		return invalid("KeyUsage %s is not compatible with KeySpec %s", usage, name)
+	}
+	if in.CustomKeyStoreId != nil {
+		return "", "", refuse("CustomKeyStoreNotFoundException", "kmstest has no custom key stores")
+	}
+	if in.Origin != "" && in.Origin != types.OriginTypeAwsKms {
+		return "", "", refuse("UnsupportedOperationException", "kmstest cannot make keys of origin %s", in.Origin)
+	}
+	if in.Policy != nil && !json.Valid([]byte(*in.Policy)) {
+		return "", "", refuse("MalformedPolicyDocumentException", "The new key policy is not valid JSON.")
+	}
+	return name, usage, nil
+}
+
+func (k *KMS) describeKey(in *kms.DescribeKeyInput) (*kms.DescribeKeyOutput, error) {
+	var v violations
+	v.grantTokens(in.GrantTokens)
+	v.keyID("keyId", in.KeyId)
+	if err := v.err(); err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, err := k.find("DescribeKey", *in.KeyId)
+	if err != nil {
+		return nil, err
+	}
+	return &kms.DescribeKeyOutput{KeyMetadata: k.metadata(key)}, nil
+}
+
+// change runs f on a key under the lock, for operations that take a key id or a
+// key ARN but no alias.
+func (k *KMS) change(operation string, id *string, f func(*key) error) error {
+	var v violations
+	v.keyID("keyId", id)
+	if err := v.err(); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, err := k.findNoAlias(operation, *id)
+	if err != nil {
+		return err
+	}
+	return f(key)
+}
+
+func (k *KMS) enableKey(in *kms.EnableKeyInput) error {
+	return k.change("EnableKey", in.KeyId, func(key *key) error { return key.able(types.KeyStateEnabled) })
+}
+
+func (k *KMS) disableKey(in *kms.DisableKeyInput) error {
+	return k.change("DisableKey", in.KeyId, func(key *key) error { return key.able(types.KeyStateDisabled) })
+}
+
+// able sets one of the states Enabled and Disabled, if the key is in either.
+func (key *key) able(state types.KeyState) error {
+	if key.state != types.KeyStateEnabled && key.state != types.KeyStateDisabled {
+		return badState(key.arn, key.state)
+	}
+	key.state = state
+	return nil
+}
+
+func (k *KMS) scheduleKeyDeletion(in *kms.ScheduleKeyDeletionInput) (*kms.ScheduleKeyDeletionOutput, error) {
+	days := int32(30)
+	if in.PendingWindowInDays != nil {
+		days = *in.PendingWindowInDays
+	}
+	var v violations
+	v.number("pendingWindowInDays", &days, 7, 30)
+	if err := v.err(); err != nil {
+		return nil, err
+	}
+	var out *kms.ScheduleKeyDeletionOutput
+	err := k.change("ScheduleKeyDeletion", in.KeyId, func(key *key) error {
+		if key.state == types.KeyStatePendingDeletion {
+			return badState(key.arn, key.state)
+		}
+		key.state, key.deletion = types.KeyStatePendingDeletion, now().AddDate(0, 0, int(days))
+		out = &kms.ScheduleKeyDeletionOutput{
+			DeletionDate:        aws.Time(key.deletion),
+			KeyId:               aws.String(key.arn),
+			KeyState:            key.state,
+			PendingWindowInDays: aws.Int32(days),
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (k *KMS) cancelKeyDeletion(in *kms.CancelKeyDeletionInput) (*kms.CancelKeyDeletionOutput, error) {
+	var out *kms.CancelKeyDeletionOutput
+	err := k.change("CancelKeyDeletion", in.KeyId, func(key *key) error {
+		if key.state != types.KeyStatePendingDeletion {
+			return refuse("KMSInvalidStateException", "%s is not pending deletion.", key.arn)
+		}
+		key.state = types.KeyStateDisabled // not Enabled, whatever it was before
+		out = &kms.CancelKeyDeletionOutput{KeyId: aws.String(key.arn)}
+		return nil
+	})
+	return out, err
+}
+
+func (k *KMS) listKeys(in *kms.ListKeysInput) (*kms.ListKeysOutput, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ids, next, err := page(slices.Sorted(maps.Keys(k.keys)), in.Limit, 100, 1000, in.Marker)
+	if err != nil {
+		return nil, err
+	}
+	out := &kms.ListKeysOutput{Keys: []types.KeyListEntry{}, NextMarker: next, Truncated: next != nil}
+	for _, id := range ids {
+		out.Keys = append(out.Keys, types.KeyListEntry{KeyArn: aws.String(k.keys[id].arn), KeyId: aws.String(id)})
+	}
+	return out, nil
+}
+
+// markerPrefix tells the fake's own markers from other text.
+const markerPrefix = "after "
+
+// page cuts one page out of a sorted list of names. A marker holds the last name
+// of the page before, so pages stay in step when names come and go in between.
+func page(names []string, limit *int32, usual, most int32, marker *string) (cut []string, next *string, err error) {
+	var v violations
+	v.number("limit", limit, 1, most)
+	if marker != nil {
+		v.text("marker", marker, 1, 1024)
+	}
+	if err := v.err(); err != nil {
+		return nil, nil, err
+	}
+	if marker != nil {
+		b, err := base64.URLEncoding.DecodeString(*marker)
+		last, ok := strings.CutPrefix(string(b), markerPrefix)
+		if err != nil || !ok {
+			return nil, nil, refuse("InvalidMarkerException", "Invalid marker")
+		}
+		i, found := slices.BinarySearch(names, last)
+		if found {
+			i++
+		}
+		names = names[i:]
+	}
+	n := usual
+	if limit != nil {
+		n = *limit
+	}
+	if len(names) <= int(n) {
+		return names, nil, nil
+	}
+	cut = names[:n]
+	return cut, aws.String(base64.URLEncoding.EncodeToString([]byte(markerPrefix + cut[n-1]))), nil
+}

@@ -1,0 +1,152 @@
+package kmstest
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+const aliasPattern = `^[a-zA-Z0-9:/_-]+$`
+
+var aliasName = regexp.MustCompile(aliasPattern)
+
+// checkAlias checks the name of an alias and, unless it is nil, the identifier
+// of the key that it is to name.
+func checkAlias(name *string, target **string) error {
+	var v violations
+	v.text("aliasName", name, 1, 256)
+	if name != nil && *name != "" && !aliasName.MatchString(*name) {
+		v.add("'"+*name+"'", "aliasName", "Member must satisfy regular expression pattern: %s", aliasPattern)
+	}
+	if target != nil {
+		v.keyID("targetKeyId", *target)
+	}
+	if err := v.err(); err != nil {
+		return err
+	}
+	rest, ok := strings.CutPrefix(*name, "alias/")
+	switch {
+	case !ok || rest == "":
+		return refuse("ValidationException", "Invalid identifier")
+	case strings.HasPrefix(rest, "aws/"):
+		// Reserved for AWS's own keys. The error has no text in KMS either.
+		return refuse("NotAuthorizedException", "")
+	case strings.Contains(rest, ":"):
+		return refuse("ValidationException", "%s contains invalid characters for an alias", *name)
+	}
+	return nil
+}
+
+// aliasTarget finds the key that an alias is to name. The caller holds k.mu.
+func (k *KMS) aliasTarget(operation, id string) (*key, error) {
+	if strings.HasPrefix(id, "alias/") || strings.Contains(id, ":alias/") {
+		return nil, refuse("ValidationException", "Aliases must refer to keys. Not aliases")
+	}
+	key, err := k.find(operation, id)
+	if err == nil && key.state == types.KeyStatePendingDeletion {
+		return nil, badState(key.arn, key.state)
+	}
+	return key, err
+}
+
+func (k *KMS) createAlias(in *kms.CreateAliasInput) error {
+	if err := checkAlias(in.AliasName, &in.TargetKeyId); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, err := k.aliasTarget("CreateAlias", *in.TargetKeyId)
+	if err != nil {
+		return err
+	}
+	if _, ok := k.aliases[*in.AliasName]; ok {
+		return refuse("AlreadyExistsException", "An alias with the name %s already exists", k.arn(*in.AliasName))
+	}
+	k.aliases[*in.AliasName] = &alias{target: key.id, created: now(), updated: now()}
+	return nil
+}
+
+func (k *KMS) updateAlias(in *kms.UpdateAliasInput) error {
+	if err := checkAlias(in.AliasName, &in.TargetKeyId); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, err := k.aliasTarget("UpdateAlias", *in.TargetKeyId)
+	if err != nil {
+		return err
+	}
+	a, ok := k.aliases[*in.AliasName]
+	if !ok {
+		return notFound("Alias %s is not found.", k.arn(*in.AliasName))
+	}
+	// The spec may change (P-256 to RSA, say). The usage may not, and the type,
+	// symmetric or asymmetric or HMAC, only can where the usage is the same.
+	old := k.keys[a.target]
+	if old.usage != key.usage || old.kind() != key.kind() {
+		return refuse("ValidationException", "Alias %s cannot be changed from key %s to key %s: they must have the same type and the same key usage.",
+			k.arn(*in.AliasName), old.arn, key.arn)
+	}
+	a.target, a.updated = key.id, now()
+	return nil
+}
+
+// kind is what UpdateAlias calls the type of a key.
+func (key *key) kind() string {
+	if key.name == types.KeySpecSymmetricDefault {
+		return "symmetric"
+	}
+	return "asymmetric"
+}
+
+func (k *KMS) deleteAlias(in *kms.DeleteAliasInput) error {
+	if err := checkAlias(in.AliasName, nil); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, ok := k.aliases[*in.AliasName]; !ok {
+		return notFound("Alias %s is not found.", k.arn(*in.AliasName))
+	}
+	delete(k.aliases, *in.AliasName)
+	return nil
+}
+
+func (k *KMS) listAliases(in *kms.ListAliasesInput) (*kms.ListAliasesOutput, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	names := slices.Sorted(maps.Keys(k.aliases))
+	if in.KeyId != nil {
+		var v violations
+		v.keyID("keyId", in.KeyId)
+		if err := v.err(); err != nil {
+			return nil, err
+		}
+		key, err := k.findNoAlias("ListAliases", *in.KeyId)
+		if err != nil {
+			return nil, err
+		}
+		names = slices.DeleteFunc(names, func(name string) bool { return k.aliases[name].target != key.id })
+	}
+	names, next, err := page(names, in.Limit, 50, 100, in.Marker)
+	if err != nil {
+		return nil, err
+	}
+	out := &kms.ListAliasesOutput{Aliases: []types.AliasListEntry{}, NextMarker: next, Truncated: next != nil}
+	for _, name := range names {
+		a := k.aliases[name]
+		out.Aliases = append(out.Aliases, types.AliasListEntry{
+			AliasArn:        aws.String(k.arn(name)),
+			AliasName:       aws.String(name),
+			CreationDate:    aws.Time(a.created),
+			LastUpdatedDate: aws.Time(a.updated),
+			TargetKeyId:     aws.String(a.target),
+		})
+	}
+	return out, nil
+}

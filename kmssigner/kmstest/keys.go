@@ -1,0 +1,180 @@
+package kmstest
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+// key is one KMS key. Only state and deletion change after its creation.
+type key struct {
+	id          string
+	arn         string
+	name        types.KeySpec
+	spec        spec
+	usage       types.KeyUsageType
+	material    material
+	created     time.Time
+	description string
+	multiRegion bool
+
+	state    types.KeyState
+	deletion time.Time // zero unless the state is PendingDeletion
+	window   int32     // days
+}
+
+// alias is one alias.
+type alias struct {
+	target           string // key id
+	created, updated time.Time
+}
+
+var (
+	keyIDForm = regexp.MustCompile(`^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$`)
+	arnForm   = regexp.MustCompile(`^arn:([^:]+):kms:([^:]+):([0-9]{12}):(key/[^/:]+|alias/.+)$`)
+)
+
+// find resolves a key identifier of any form: key id, key ARN, alias name, alias
+// ARN. All are case-sensitive. The caller holds k.mu.
+func (k *KMS) find(operation, id string) (*key, error) {
+	name, isARN := id, strings.HasPrefix(id, "arn:")
+	if isARN {
+		resource, err := k.localResource(operation, id)
+		if err != nil {
+			return nil, err
+		}
+		name = strings.TrimPrefix(resource, "key/")
+	}
+	if strings.HasPrefix(name, "alias/") {
+		a, ok := k.aliases[name]
+		if !ok {
+			return nil, notFound("Alias %s is not found.", k.arn(name))
+		}
+		return k.keys[a.target], nil
+	}
+	found, ok := k.keys[name]
+	switch {
+	case ok:
+		return found, nil
+	case !isARN && !keyIDForm.MatchString(name):
+		return nil, notFound("Invalid keyId '%s'", name)
+	}
+	return nil, notFound("Key '%s' does not exist", k.arn("key/"+name))
+}
+
+// localResource returns what an ARN names in this account and Region, and
+// refuses others: KMS does not look beyond the Region it is asked in, and the
+// fake has no policy that would let one account use the keys of another.
+func (k *KMS) localResource(operation, arn string) (string, error) {
+	m := arnForm.FindStringSubmatch(arn)
+	if m == nil {
+		// The operations that use a key do not model InvalidArnException.
+		switch operation {
+		case "Sign", "Verify", "CreateAlias", "UpdateAlias":
+			return "", notFound("Invalid arn %s", arn)
+		}
+		return "", refuse("InvalidArnException", "Invalid arn %s", arn)
+	}
+	switch partition, region, account := m[1], m[2], m[3]; {
+	case region != k.opts.Region:
+		return "", notFound("Invalid arn %s", region)
+	case partition != k.opts.Partition:
+		return "", notFound("Invalid arn %s", partition)
+	case account != k.opts.AccountID:
+		return "", refuse("AccessDeniedException", "User: arn:%s:iam::%s:user/kmstest is not authorized to perform: kms:%s on resource: %s "+
+			"because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access",
+			k.opts.Partition, k.opts.AccountID, operation, arn)
+	}
+	return m[4], nil
+}
+
+// findNoAlias is find for the operations that take a key id or a key ARN only.
+func (k *KMS) findNoAlias(operation, id string) (*key, error) {
+	if strings.HasPrefix(id, "alias/") {
+		return nil, notFound("Invalid keyId '%s'", id)
+	}
+	found, err := k.find(operation, id)
+	if err == nil && strings.Contains(id, ":alias/") {
+		return nil, refuse("InvalidArnException", "%s is not a key ARN", id)
+	}
+	return found, err
+}
+
+// forUse finds a key for a cryptographic operation and refuses it in the order
+// of KMS: existence, then state, then usage. The copy that it returns can be used
+// without holding k.mu.
+func (k *KMS) forUse(operation, id string, usage types.KeyUsageType) (key, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	found, err := k.find(operation, id)
+	if err != nil {
+		return key{}, err
+	}
+	if found.state != types.KeyStateEnabled {
+		return key{}, badState(found.arn, found.state)
+	}
+	if found.usage != usage {
+		return key{}, refuse("InvalidKeyUsageException", "%s key usage is %s which is not valid for %s.", found.arn, found.usage, operation)
+	}
+	return *found, nil
+}
+
+// The algorithms that a key's answers list are those of its usage.
+
+func (key *key) signing() []types.SigningAlgorithmSpec {
+	if key.usage != signVerify {
+		return nil
+	}
+	return key.spec.signing
+}
+
+func (key *key) encryption() []types.EncryptionAlgorithmSpec {
+	if key.usage != encryptDecrypt {
+		return nil
+	}
+	return key.spec.encryption
+}
+
+func (key *key) agreement() []types.KeyAgreementAlgorithmSpec {
+	if key.usage != keyAgreement {
+		return nil
+	}
+	return key.spec.agreement
+}
+
+// metadata is what DescribeKey and CreateKey answer. The caller holds k.mu if
+// the key is in use.
+func (k *KMS) metadata(key *key) *types.KeyMetadata {
+	md := &types.KeyMetadata{
+		AWSAccountId:           aws.String(k.opts.AccountID),
+		Arn:                    aws.String(key.arn),
+		CreationDate:           aws.Time(key.created),
+		CustomerMasterKeySpec:  types.CustomerMasterKeySpec(key.name),
+		Description:            aws.String(key.description),
+		Enabled:                key.state == types.KeyStateEnabled,
+		EncryptionAlgorithms:   key.encryption(),
+		KeyAgreementAlgorithms: key.agreement(),
+		KeyId:                  aws.String(key.id),
+		KeyManager:             types.KeyManagerTypeCustomer,
+		KeySpec:                key.name,
+		KeyState:               key.state,
+		KeyUsage:               key.usage,
+		MultiRegion:            aws.Bool(key.multiRegion),
+		Origin:                 types.OriginTypeAwsKms,
+		SigningAlgorithms:      key.signing(),
+	}
+	if key.multiRegion {
+		md.MultiRegionConfiguration = &types.MultiRegionConfiguration{
+			MultiRegionKeyType: types.MultiRegionKeyTypePrimary,
+			PrimaryKey:         &types.MultiRegionKey{Arn: aws.String(key.arn), Region: aws.String(k.opts.Region)},
+			ReplicaKeys:        []types.MultiRegionKey{},
+		}
+	}
+	if key.state == types.KeyStatePendingDeletion {
+		md.DeletionDate = aws.Time(key.deletion)
+	}
+	return md
+}

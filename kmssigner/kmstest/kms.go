@@ -1,0 +1,162 @@
+// Package kmstest is a fake of AWS KMS for tests of code that signs with KMS.
+//
+// It makes real keys and real signatures, and it refuses what KMS refuses, with
+// KMS's error codes and texts: messages that are empty or over 4096 bytes,
+// digests of another length than the algorithm's, algorithms that are not the
+// key's, keys that are disabled or pending deletion, aliases that do not exist,
+// ARNs of another Region. It comes in two forms that share every line of their
+// behaviour:
+//
+//   - [KMS], made by [New], is a value whose methods have the shape of those of
+//     [kms.Client]. They go through the SDK's own client with the network
+//     replaced by a function call, so inputs are checked, errors are wrapped,
+//     contexts are honoured and per-call options apply as in production. Only
+//     retries are off: one call is one attempt.
+//   - [Server], made by [NewServer], speaks KMS's protocol on loopback HTTP, for
+//     code that needs a real *kms.Client or an aws.Config, and checks the
+//     Signature Version 4 of every request.
+//
+// Nothing here is safe for anything but tests: the primes of the RSA keys can be
+// read in this package's source.
+//
+// # What it does not imitate
+//
+// IAM and key policies, and grants (grant tokens are checked for form, then
+// ignored); request quotas, latency and prices; eventual consistency (a change
+// is seen at once); CloudTrail; custom key stores; imported key material; the
+// passing of time (a key that is pending deletion stays so). Operations outside
+// the methods of [KMS] answer UnknownOperationException.
+//
+// A KMS and a Server are safe for concurrent use.
+package kmstest
+
+import (
+	"crypto/rand"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+// Options adjust a [KMS]. The zero value works.
+type Options struct {
+	// Region is the one Region that the fake serves. Empty means us-east-1.
+	Region string
+
+	// AccountID is the twelve-digit account that owns its keys and makes its
+	// calls. Empty means 111122223333.
+	AccountID string
+
+	// Partition is the second part of every ARN. Empty means the partition
+	// that Region belongs to: aws, aws-cn, aws-us-gov and so on.
+	Partition string
+
+	// Credentials are the only ones a [Server] accepts. When they have a
+	// SessionToken, requests must carry it. An empty AccessKeyID means a
+	// fixed key pair without a token; [Server.Config] hands out either.
+	Credentials aws.Credentials
+
+	// DisabledHidesPublicKey makes GetPublicKey refuse a disabled key with
+	// DisabledException. The developer guide of 2022 documents that;
+	// recordings of the service made in 2026 show that the call succeeds,
+	// and so it does here by default.
+	DisabledHidesPublicKey bool
+}
+
+// KMS is a fake of KMS in one account and one Region. Make it with [New].
+type KMS struct {
+	opts   Options
+	client *kms.Client // reaches this KMS without a network
+
+	mu      sync.Mutex        // guards what follows, the keys' contents included
+	keys    map[string]*key   // by key id
+	aliases map[string]*alias // by name, "alias/" included
+}
+
+var accountID = regexp.MustCompile(`^[0-9]{12}$`)
+
+// New returns an empty KMS. It panics if AccountID is not twelve digits.
+func New(optFns ...func(*Options)) *KMS {
+	var o Options
+	for _, fn := range optFns {
+		fn(&o)
+	}
+	if o.Region == "" {
+		o.Region = "us-east-1"
+	}
+	if o.AccountID == "" {
+		o.AccountID = "111122223333"
+	}
+	if !accountID.MatchString(o.AccountID) {
+		panic(fmt.Sprintf("kmstest: AccountID %q is not twelve digits", o.AccountID))
+	}
+	if o.Partition == "" {
+		o.Partition = partitionOf(o.Region)
+	}
+	if o.Credentials.AccessKeyID == "" {
+		o.Credentials = aws.Credentials{
+			AccessKeyID:     "AKIDKMSTESTKMSTEST00",
+			SecretAccessKey: "kmstest/not/a/secret",
+			Source:          "kmstest",
+		}
+	}
+	k := &KMS{opts: o, keys: map[string]*key{}, aliases: map[string]*alias{}}
+	k.client = kms.New(kms.Options{
+		Region:      o.Region,
+		Credentials: aws.AnonymousCredentials{},
+		Retryer:     aws.NopRetryer{},
+		HTTPClient:  inMemory{k},
+	})
+	return k
+}
+
+// AddKey makes an enabled key and returns its key id (not its ARN). The key's
+// usage is SIGN_VERIFY where the spec allows that, and otherwise the only one it
+// allows. AddKey panics on a spec that it cannot make.
+func (k *KMS) AddKey(spec types.KeySpec) string {
+	s, ok := specs[spec]
+	if !ok {
+		panic(fmt.Sprintf("kmstest: AddKey cannot make a key of spec %q", spec))
+	}
+	md, err := k.addKey(&kms.CreateKeyInput{KeySpec: spec, KeyUsage: s.usages[0]})
+	if err != nil {
+		panic(fmt.Sprintf("kmstest: AddKey(%q): %v", spec, err))
+	}
+	return aws.ToString(md.KeyId)
+}
+
+// arn returns the ARN of a resource of this account and Region.
+func (k *KMS) arn(resource string) string {
+	return fmt.Sprintf("arn:%s:kms:%s:%s:%s", k.opts.Partition, k.opts.Region, k.opts.AccountID, resource)
+}
+
+// partitionOf names the partition of a Region by the Region's prefix.
+func partitionOf(region string) string {
+	for _, p := range [...]struct{ prefix, partition string }{
+		{"cn-", "aws-cn"},
+		{"us-gov-", "aws-us-gov"},
+		{"eusc-", "aws-eusc"},
+		{"us-iso-", "aws-iso"},
+		{"us-isob-", "aws-iso-b"},
+		{"eu-isoe-", "aws-iso-e"},
+		{"us-isof-", "aws-iso-f"},
+	} {
+		if strings.HasPrefix(region, p.prefix) {
+			return p.partition
+		}
+	}
+	return "aws"
+}
+
+// newUUID returns a random (version 4) UUID.
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,134 @@
+package kmstest
+
+import (
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+// The model's limits. The prose of the SDK permits an empty message; the
+// recorded service refuses it.
+const (
+	maxMessage   = 4096
+	maxSignature = 6144
+)
+
+func (k *KMS) getPublicKey(in *kms.GetPublicKeyInput) (*kms.GetPublicKeyOutput, error) {
+	var v violations
+	v.grantTokens(in.GrantTokens)
+	v.keyID("keyId", in.KeyId)
+	if err := v.err(); err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, err := k.find("GetPublicKey", *in.KeyId)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case key.state == types.KeyStateEnabled:
+	case key.state == types.KeyStateDisabled && !k.opts.DisabledHidesPublicKey:
+	default:
+		return nil, badState(key.arn, key.state)
+	}
+	spki := key.material.spki()
+	if spki == nil {
+		return nil, refuse("UnsupportedOperationException", "GetPublicKey is not supported for key spec %s.", key.name)
+	}
+	return &kms.GetPublicKeyOutput{
+		CustomerMasterKeySpec:  types.CustomerMasterKeySpec(key.name),
+		EncryptionAlgorithms:   key.encryption(),
+		KeyAgreementAlgorithms: key.agreement(),
+		KeyId:                  aws.String(key.arn),
+		KeySpec:                key.name,
+		KeyUsage:               key.usage,
+		PublicKey:              spki,
+		SigningAlgorithms:      key.signing(),
+	}, nil
+}
+
+func (k *KMS) sign(in *kms.SignInput) (*kms.SignOutput, error) {
+	var v violations
+	checkSigning(&v, in.KeyId, in.Message, in.MessageType, in.SigningAlgorithm, in.GrantTokens)
+	if err := v.err(); err != nil {
+		return nil, err
+	}
+	key, err := k.forUse("Sign", *in.KeyId, signVerify)
+	if err != nil {
+		return nil, err
+	}
+	if err := key.accepts(in.SigningAlgorithm, in.MessageType, in.Message); err != nil {
+		return nil, err
+	}
+	if aws.ToBool(in.DryRun) {
+		return nil, dryRun
+	}
+	sig, err := key.material.sign(in.SigningAlgorithm, in.MessageType, in.Message)
+	if err != nil {
+		return nil, err
+	}
+	return &kms.SignOutput{
+		KeyId:            aws.String(key.arn),
+		Signature:        sig,
+		SigningAlgorithm: in.SigningAlgorithm,
+	}, nil
+}
+
+func (k *KMS) verify(in *kms.VerifyInput) (*kms.VerifyOutput, error) {
+	var v violations
+	checkSigning(&v, in.KeyId, in.Message, in.MessageType, in.SigningAlgorithm, in.GrantTokens)
+	v.blob("signature", in.Signature, 1, maxSignature)
+	if err := v.err(); err != nil {
+		return nil, err
+	}
+	key, err := k.forUse("Verify", *in.KeyId, signVerify)
+	if err != nil {
+		return nil, err
+	}
+	if err := key.accepts(in.SigningAlgorithm, in.MessageType, in.Message); err != nil {
+		return nil, err
+	}
+	// A bad signature is reported even when this is a dry run.
+	if !key.material.verify(in.SigningAlgorithm, in.MessageType, in.Message, in.Signature) {
+		return nil, invalidSignature
+	}
+	if aws.ToBool(in.DryRun) {
+		return nil, dryRun
+	}
+	return &kms.VerifyOutput{
+		KeyId:            aws.String(key.arn),
+		SignatureValid:   true,
+		SigningAlgorithm: in.SigningAlgorithm,
+	}, nil
+}
+
+// checkSigning checks the form of what Sign and Verify have in common.
+func checkSigning(v *violations, id *string, msg []byte, t types.MessageType, alg types.SigningAlgorithmSpec, grants []string) {
+	v.grantTokens(grants)
+	v.keyID("keyId", id)
+	v.blob("message", msg, 1, maxMessage)
+	oneOf(v, "messageType", t)
+	if alg == "" {
+		v.add("null", "signingAlgorithm", "Member must not be null")
+	}
+	oneOf(v, "signingAlgorithm", alg)
+}
+
+// accepts checks an algorithm against the key, then the message against both.
+func (key *key) accepts(alg types.SigningAlgorithmSpec, t types.MessageType, msg []byte) error {
+	if !slices.Contains(key.spec.signing, alg) {
+		return refuse("InvalidKeyUsageException", "Algorithm %s is incompatible with key spec %s.", alg, key.name)
+	}
+	switch t {
+	case types.MessageTypeExternalMu:
+		return refuse("ValidationException", "Message type %s is incompatible with key spec %s.", t, key.name)
+	case types.MessageTypeDigest:
+		if len(msg) != hashes[alg].Size() {
+			return refuse("ValidationException", "Digest is invalid length for algorithm %s.", alg)
+		}
+	}
+	return nil
+}
