@@ -1,0 +1,76 @@
+package kmstest
+
+import (
+	"context"
+	"io"
+	"mime"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+)
+
+// Server is a [KMS] behind KMS's own protocol, AWS JSON 1.1 over HTTP on the
+// loopback interface. It accepts requests that are signed with the credentials of
+// the KMS, for its Region, at most five minutes ago.
+type Server struct {
+	// URL is the endpoint, of the form http://127.0.0.1:12345.
+	URL string
+
+	k *KMS
+	h *httptest.Server
+}
+
+// NewServer starts a server for k; several servers may share one KMS. The caller
+// should call Close when finished.
+func NewServer(k *KMS) *Server {
+	h := httptest.NewServer(http.HandlerFunc(k.serveHTTP))
+	return &Server{URL: h.URL, k: k, h: h}
+}
+
+// Config returns a configuration with which the SDK's clients reach the server:
+// its endpoint, Region and credentials. All else is the SDK's default; note that
+// it waits up to seconds between retries, which aws.NopRetryer avoids.
+func (s *Server) Config() aws.Config {
+	return aws.Config{
+		Region:       s.k.opts.Region,
+		BaseEndpoint: aws.String(s.URL),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return s.k.opts.Credentials, nil
+		}),
+	}
+}
+
+// Client returns the SDK's client of KMS with the configuration of Config.
+func (s *Server) Client() *kms.Client { return kms.NewFromConfig(s.Config()) }
+
+// Close stops the server, after the requests it is serving.
+func (s *Server) Close() { s.h.Close() }
+
+// maxBody is far more than the longest request that any operation takes.
+const maxBody = 1 << 20
+
+func (k *KMS) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	a := k.serveRequest(w, r)
+	for name, values := range a.header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(a.status)
+	w.Write(a.body)
+}
+
+func (k *KMS) serveRequest(w http.ResponseWriter, r *http.Request) reply {
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if r.Method != http.MethodPost || r.URL.Path != "/" || media != contentType {
+		return answerTo(nil, refuse("UnknownOperationException", "kmstest wants POST / with Content-Type %s", contentType))
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return answerTo(nil, refuse("SerializationException", "cannot read the body: %v", err))
+	}
+	if err := k.authenticate(r, body); err != nil {
+		return answerTo(nil, err)
+	}
+	return k.serve(r.Header.Get("X-Amz-Target"), body)
+}

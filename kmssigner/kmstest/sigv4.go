@@ -1,0 +1,145 @@
+package kmstest
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+)
+
+const (
+	sigAlgorithm = "AWS4-HMAC-SHA256"
+	amzDate      = "20060102T150405Z"
+	// How far a request's date may be off, either way.
+	maxSkew = 5 * time.Minute
+)
+
+// authorization is a parsed Authorization header.
+type authorization struct {
+	accessKey, date, region, service, terminator string
+	signedHeaders                                []string
+	signature                                    string
+}
+
+// parseAuthorization reads
+//
+//	AWS4-HMAC-SHA256 Credential=AKID/20060102/region/kms/aws4_request, SignedHeaders=a;b, Signature=hex
+func parseAuthorization(h string) (authorization, error) {
+	var a authorization
+	rest, ok := strings.CutPrefix(h, sigAlgorithm+" ")
+	if !ok {
+		return a, refuse("IncompleteSignatureException", "Unsupported AWS 'algorithm': '%s'.", strings.SplitN(h, " ", 2)[0])
+	}
+	params := map[string]string{}
+	for _, p := range strings.Split(rest, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		params[name] = value
+	}
+	var missing []string
+	for _, name := range []string{"Credential", "Signature", "SignedHeaders"} {
+		if params[name] == "" {
+			missing = append(missing, fmt.Sprintf("Authorization header requires '%s' parameter.", name))
+		}
+	}
+	if missing != nil {
+		return a, refuse("IncompleteSignatureException", "%s Authorization=%s", strings.Join(missing, " "), sigAlgorithm)
+	}
+	scope := strings.Split(params["Credential"], "/")
+	if len(scope) != 5 {
+		return a, refuse("IncompleteSignatureException", "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '%s'.", params["Credential"])
+	}
+	a.accessKey, a.date, a.region, a.service, a.terminator = scope[0], scope[1], scope[2], scope[3], scope[4]
+	a.signedHeaders = strings.Split(params["SignedHeaders"], ";")
+	a.signature = params["Signature"]
+	return a, nil
+}
+
+// authenticate checks the Signature Version 4 of a request: it signs the same
+// request with the SDK's own signer and compares.
+func (k *KMS) authenticate(r *http.Request, body []byte) error {
+	if r.Header.Get("Authorization") == "" {
+		return refuse("MissingAuthenticationTokenException", "Missing Authentication Token")
+	}
+	a, err := parseAuthorization(r.Header.Get("Authorization"))
+	if err != nil {
+		return err
+	}
+	date := r.Header.Get("X-Amz-Date")
+	at, err := time.Parse(amzDate, date)
+	if err != nil {
+		return refuse("IncompleteSignatureException", "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Date must be in ISO-8601 'basic format'. Got '%s'.", date)
+	}
+	creds := k.opts.Credentials
+	if a.accessKey != creds.AccessKeyID || r.Header.Get("X-Amz-Security-Token") != creds.SessionToken {
+		return refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
+	}
+	if err := k.checkScope(r, a, at); err != nil {
+		return err
+	}
+
+	// Only what the caller has signed: a header that a proxy added is none of
+	// the signature's business, one that is gone makes it differ.
+	u := *r.URL // the signer may rewrite it
+	signed := &http.Request{Method: r.Method, URL: &u, Host: r.Host, Header: http.Header{}}
+	for _, name := range a.signedHeaders {
+		switch name {
+		case "host":
+		case "content-length":
+			signed.ContentLength = r.ContentLength
+		default:
+			if values := r.Header.Values(name); len(values) > 0 {
+				signed.Header[http.CanonicalHeaderKey(name)] = values
+			}
+		}
+	}
+	sum := sha256.Sum256(body)
+	if err := v4.NewSigner().SignHTTP(r.Context(), creds, signed, hex.EncodeToString(sum[:]), "kms", k.opts.Region, at); err != nil {
+		return err
+	}
+	_, want, _ := strings.Cut(signed.Header.Get("Authorization"), "Signature=")
+	if subtle.ConstantTimeCompare([]byte(want), []byte(a.signature)) != 1 {
+		return refuse("InvalidSignatureException", "The request signature we calculated does not match the signature you provided. "+
+			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
+	}
+	return nil
+}
+
+// checkScope checks what a signature is for, and when it was made.
+func (k *KMS) checkScope(r *http.Request, a authorization, at time.Time) error {
+	invalid := func(format string, args ...any) error {
+		return refuse("InvalidSignatureException", format, args...)
+	}
+	stamp := at.Format(amzDate)
+	switch {
+	case a.region != k.opts.Region:
+		return invalid("Credential should be scoped to a valid region. ")
+	case a.service != "kms":
+		return invalid("Credential should be scoped to correct service: 'kms'. ")
+	case a.terminator != "aws4_request":
+		return invalid("Credential should be scoped with a valid terminator: 'aws4_request', not '%s'. ", a.terminator)
+	case a.date != stamp[:8]:
+		return invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s', from '%s'.", a.date, stamp[:8], stamp)
+	case !slices.Contains(a.signedHeaders, "host"):
+		return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+	}
+	for name := range r.Header {
+		// The documentation of Signature Version 4 wants all of these signed.
+		if name = strings.ToLower(name); strings.HasPrefix(name, "x-amz-") && !slices.Contains(a.signedHeaders, name) {
+			return invalid("'%s' must be a 'SignedHeader' in the AWS Authorization.", name)
+		}
+	}
+	current := time.Now().UTC()
+	switch oldest, newest := current.Add(-maxSkew), current.Add(maxSkew); {
+	case at.Before(oldest):
+		return invalid("Signature expired: %s is now earlier than %s (%s - 5 min.)", stamp, oldest.Format(amzDate), current.Format(amzDate))
+	case at.After(newest):
+		return invalid("Signature not yet current: %s is still later than %s (%s + 5 min.)", stamp, newest.Format(amzDate), current.Format(amzDate))
+	}
+	return nil
+}
