@@ -111,7 +111,6 @@ func AppendDER(dst, p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 
 	// Not in dst itself, because r and s may lie there. append moves to the heap
 	// what is too wide for the stack.
-	r, s = trim(r), trim(s)
 	var stack [stackDER]byte
 	buf := appendHeader(stack[:0], asn1.SEQUENCE, elementLen(integerLen(r))+elementLen(integerLen(s)))
 	buf = appendInteger(buf, r)
@@ -119,8 +118,7 @@ func AppendDER(dst, p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 	return append(dst, buf...), nil
 }
 
-// parse reads R and S, which alias der and have no leading zeros, except that
-// zero itself is one zero byte.
+// parse reads R and S, which alias der and have no leading zeros. Zero is empty.
 func parse(der []byte) (r, s []byte, err error) {
 	var inner cryptobyte.String
 	input := cryptobyte.String(der)
@@ -128,37 +126,36 @@ func parse(der []byte) (r, s []byte, err error) {
 		return nil, nil, elementError("the signature", "a SEQUENCE", asn1.SEQUENCE, der)
 	}
 	if !input.Empty() {
-		return nil, nil, fmt.Errorf("derconv: %d trailing bytes after the SEQUENCE", len(input))
+		return nil, nil, fmt.Errorf("derconv: trailing bytes after the SEQUENCE: %d", len(input))
 	}
-	// A failed read consumes the element, so keep it for the error.
-	at := inner
-	if !inner.ReadASN1Integer(&r) {
-		return nil, nil, integerError("R", at)
+	if r, err = readInteger(&inner, "R"); err != nil {
+		return nil, nil, err
 	}
-	at = inner
-	if !inner.ReadASN1Integer(&s) {
-		return nil, nil, integerError("S", at)
+	if s, err = readInteger(&inner, "S"); err != nil {
+		return nil, nil, err
 	}
 	if !inner.Empty() {
-		return nil, nil, fmt.Errorf("derconv: %d trailing bytes inside the SEQUENCE, after S", len(inner))
+		return nil, nil, fmt.Errorf("derconv: trailing bytes inside the SEQUENCE, after S: %d", len(inner))
 	}
 	return r, s, nil
 }
 
-// integerError says why cryptobyte could not read an INTEGER at the start of in.
-func integerError(name string, in cryptobyte.String) error {
+// readInteger does what ReadASN1Integer does, for a []byte, and says which of its
+// rules was broken.
+func readInteger(in *cryptobyte.String, name string) ([]byte, error) {
 	var x cryptobyte.String
-	at := in
+	at := *in // a failed read consumes the element
 	switch {
-	case !at.ReadASN1(&x, asn1.INTEGER):
-		return elementError(name, "an INTEGER", asn1.INTEGER, in)
-	case x.Empty():
-		return fmt.Errorf("derconv: %s is an INTEGER of 0 bytes, want at least 1", name)
+	case !in.ReadASN1(&x, asn1.INTEGER):
+		return nil, elementError(name, "an INTEGER", asn1.INTEGER, at)
+	case len(x) == 0:
+		return nil, fmt.Errorf("derconv: %s is an empty INTEGER, want at least one byte", name)
 	case x[0]&0x80 != 0:
-		return fmt.Errorf("derconv: %s is negative (an INTEGER of %d bytes, the first 0x%02x)", name, len(x), x[0])
-	default:
-		return fmt.Errorf("derconv: %s is not minimal (an INTEGER of %d bytes with a needless leading zero)", name, len(x))
+		return nil, fmt.Errorf("derconv: %s is negative: an INTEGER of length %d that starts with 0x%02x", name, len(x), x[0])
+	case x[0] == 0 && len(x) > 1 && x[1]&0x80 == 0:
+		return nil, fmt.Errorf("derconv: %s is not minimal: an INTEGER of length %d that starts with 0x00 0x%02x", name, len(x), x[1])
 	}
+	return trim(x), nil
 }
 
 // elementError says why cryptobyte could not read an element with the tag at the
@@ -193,14 +190,13 @@ func elementError(name, kind string, tag asn1.Tag, in []byte) error {
 		}
 		body = body[n:]
 	}
-	return fmt.Errorf("derconv: %s is cut off: its length is %d, but %d bytes follow", name, length, len(body))
+	return fmt.Errorf("derconv: %s is cut off: %d of its %d bytes are there", name, len(body), length)
 }
 
-// order is what a conversion needs to know of a curve.
+// order is the order n of a curve, with what a conversion needs to know of it.
 type order struct {
-	n     *big.Int
-	width int // of n and of each integer in P1363, in bytes
-	name  string
+	params *elliptic.CurveParams // n is params.N
+	width  int                   // of n, and so of each integer in P1363, in bytes
 }
 
 // orderOf takes the width from the order, as IEEE P1363 does, because R and S are
@@ -215,31 +211,35 @@ func orderOf(curve elliptic.Curve) (order, error) {
 		// Params of many implementations panics on such a value.
 		return order{}, fmt.Errorf("derconv: curve is a nil %T", curve)
 	}
-	p := curve.Params()
-	if p == nil {
+	o := order{params: curve.Params()}
+	switch {
+	case o.params == nil:
 		return order{}, fmt.Errorf("derconv: curve of type %T has nil Params", curve)
+	case o.params.N == nil:
+		return order{}, fmt.Errorf("derconv: the order N of %s is nil", o.name())
+	case o.params.N.Sign() <= 0:
+		return order{}, fmt.Errorf("derconv: the order N of %s is not positive", o.name())
 	}
-	o := order{n: p.N, name: p.Name}
-	if o.name == "" {
-		o.name = "the unnamed curve"
-	}
-	if p.N == nil {
-		return order{}, fmt.Errorf("derconv: the order N of %s is nil", o.name)
-	}
-	if p.N.Sign() <= 0 {
-		return order{}, fmt.Errorf("derconv: the order N of %s is not positive", o.name)
-	}
-	o.width = (p.N.BitLen() + 7) / 8
+	o.width = (o.params.N.BitLen() + 7) / 8
 	return o, nil
 }
 
-// split cuts a P1363 signature into R and S, and checks both.
+// name is for errors.
+func (o *order) name() string {
+	if o.params.Name == "" {
+		return "the unnamed curve"
+	}
+	return o.params.Name
+}
+
+// split cuts a P1363 signature into R and S, without their leading zeros, and
+// checks both.
 func (o *order) split(p1363 []byte) (r, s []byte, err error) {
 	if len(p1363) != 2*o.width {
 		return nil, nil, fmt.Errorf("derconv: P1363 signature has %d bytes, want %d for %s (2 integers of %d)",
-			len(p1363), 2*o.width, o.name, o.width)
+			len(p1363), 2*o.width, o.name(), o.width)
 	}
-	r, s = p1363[:o.width], p1363[o.width:]
+	r, s = trim(p1363[:o.width]), trim(p1363[o.width:])
 	if err := o.check("R", r); err != nil {
 		return nil, nil, err
 	}
@@ -249,16 +249,16 @@ func (o *order) split(p1363 []byte) (r, s []byte, err error) {
 	return r, s, nil
 }
 
-// check returns an error unless x is in 1..n-1. After it, x fits the width.
+// check returns an error unless x, which has no leading zeros, is in 1..n-1. It
+// then fits the width.
 func (o *order) check(name string, x []byte) error {
-	x = trim(x)
 	switch {
 	case len(x) == 0:
-		return fmt.Errorf("derconv: %s is zero, want 1 to n-1 for the order n of %s", name, o.name)
+		return fmt.Errorf("derconv: %s is zero, want 1 to n-1 for the order n of %s", name, o.name())
 	case len(x) > o.width:
-		return fmt.Errorf("derconv: %s has %d bytes, want at most %d for %s", name, len(x), o.width, o.name)
-	case len(x) == o.width && !below(x, o.n):
-		return fmt.Errorf("derconv: %s is not below the order of %s", name, o.name)
+		return fmt.Errorf("derconv: %s has %d bytes, want at most %d for %s", name, len(x), o.width, o.name())
+	case len(x) == o.width && !below(x, o.params.N):
+		return fmt.Errorf("derconv: %s is not below the order of %s", name, o.name())
 	}
 	return nil
 }

@@ -1,0 +1,104 @@
+package derconv_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"log"
+
+	"github.com/kmssign/kmssign/derconv"
+)
+
+// A crypto.Signer returns ECDSA signatures in DER. A JWT wants R and S.
+func ExampleToP1363() {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("header.payload"))
+	der, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	p1363, err := derconv.ToP1363(der, key.Curve)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(p1363), "bytes,", len(base64.RawURLEncoding.EncodeToString(p1363)), "characters in a JWT")
+	// Output: 64 bytes, 86 characters in a JWT
+}
+
+func ExampleToP1363_failure() {
+	der := []byte{0x30, 0x06, 0x02, 0x01, 0x01, 0x02, 0x01, 0x81}
+	_, err := derconv.ToP1363(der, elliptic.P256())
+	fmt.Println(err)
+
+	_, err = derconv.ToP1363(append(der, 0), elliptic.P256())
+	fmt.Println(err)
+	// Output:
+	// derconv: S is negative: an INTEGER of length 1 that starts with 0x81
+	// derconv: trailing bytes after the SEQUENCE: 1
+}
+
+// One buffer serves many signatures.
+func ExampleAppendP1363() {
+	signatures := [][]byte{
+		{0x30, 0x06, 0x02, 0x01, 0x01, 0x02, 0x01, 0x02},
+		{0x30, 0x06, 0x02, 0x01, 0x03, 0x02, 0x01, 0x04},
+	}
+	buf := make([]byte, 0, 64)
+	for _, der := range signatures {
+		p1363, err := derconv.AppendP1363(buf[:0], der, elliptic.P256())
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(len(p1363), p1363[31], p1363[63])
+	}
+	// Output:
+	// 64 1 2
+	// 64 3 4
+}
+
+// The other way: the signature of a JWT, for a function that takes DER.
+func ExampleToDER() {
+	// From RFC 7515, appendix A.3.
+	sig, err := base64.RawURLEncoding.DecodeString(
+		"DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q")
+	if err != nil {
+		log.Fatal(err)
+	}
+	der, err := derconv.ToDER(sig, elliptic.P256())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%x\n", der)
+	// Output: 304502200ed1215379636c483c2f7f155807d402a3b228033af97c7e17819ac3169ea665022100c50a07d38c3c70e5d8f12daf084a5480a66590c5f293509a8f3f7f8a83a354d5
+}
+
+func ExampleToDER_failure() {
+	_, err := derconv.ToDER(make([]byte, 64), elliptic.P384())
+	fmt.Println(err)
+
+	_, err = derconv.ToDER(make([]byte, 64), elliptic.P256())
+	fmt.Println(err)
+	// Output:
+	// derconv: P1363 signature has 64 bytes, want 96 for P-384 (2 integers of 48)
+	// derconv: R is zero, want 1 to n-1 for the order n of P-256
+}
+
+func ExampleAppendDER() {
+	sig := make([]byte, 64)
+	sig[31], sig[63] = 0x7f, 0x80
+
+	// 72 bytes are enough for any signature on P-256.
+	der, err := derconv.AppendDER(make([]byte, 0, 72), sig, elliptic.P256())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("% x\n", der)
+	// Output: 30 07 02 01 7f 02 02 00 80
+}

@@ -1,0 +1,101 @@
+package derconv_test
+
+import (
+	"bytes"
+	"crypto/elliptic"
+	"math/big"
+	"testing"
+
+	"github.com/kmssign/kmssign/derconv"
+)
+
+// fuzzCurves adds to the real curves the kinds of order that they lack.
+var fuzzCurves = append(curves(),
+	secp160r1,
+	custom("order 251", big.NewInt(251)),
+	custom("order of 1025 bits", new(big.Int).SetBit(big.NewInt(1), 1024, 1)),
+)
+
+func fuzzCurve(i uint8) elliptic.Curve { return fuzzCurves[int(i)%len(fuzzCurves)] }
+
+// fuzzSeeds returns, for each curve, signatures of the shortest, of a short and of
+// the longest integers.
+func fuzzSeeds(yield func(der []byte, curve uint8)) {
+	one := big.NewInt(1)
+	for i, c := range fuzzCurves {
+		n := c.Params().N
+		minus1 := new(big.Int).Sub(n, one)
+		for _, der := range [][]byte{
+			signature(one, one),
+			signature(minus1, new(big.Int).Rsh(minus1, 1)),
+			signature(new(big.Int).Add(new(big.Int).Rsh(n, 9), one), minus1),
+			signature(n, new(big.Int)),
+			signature(big.NewInt(-1), new(big.Int).Lsh(n, 8)),
+		} {
+			yield(der, uint8(i))
+		}
+	}
+}
+
+// FuzzFromDER has two laws: exactly that DER is accepted, with that result, which
+// encoding/asn1 and math/big accept when they are made strict; and what is accepted
+// comes back byte for byte.
+func FuzzFromDER(f *testing.F) {
+	fuzzSeeds(func(der []byte, curve uint8) {
+		f.Add(der, curve)
+		f.Add(append(bytes.Clone(der), 0), curve)
+		f.Add(append([]byte{0x30, 0x80}, der[2:]...), curve)
+		f.Add(der[:len(der)-1], curve)
+	})
+	f.Fuzz(func(t *testing.T, der []byte, i uint8) {
+		curve := fuzzCurve(i)
+		if !checkAgainstOracle(t, der, curve) {
+			return
+		}
+		p1363, err := derconv.ToP1363(der, curve)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := derconv.ToDER(p1363, curve)
+		if err != nil || !bytes.Equal(back, der) {
+			t.Fatalf("ToDER(%x) on %s\n got %x, %v\nwant %x", p1363, curve.Params().Name, back, err, der)
+		}
+	})
+}
+
+// FuzzFromP1363 has the same two laws in the other direction.
+func FuzzFromP1363(f *testing.F) {
+	fuzzSeeds(func(der []byte, curve uint8) {
+		if p1363, err := derconv.ToP1363(der, fuzzCurve(curve)); err == nil {
+			f.Add(p1363, curve)
+			f.Add(p1363[1:], curve)
+		}
+		width := (fuzzCurve(curve).Params().N.BitLen() + 7) / 8
+		f.Add(make([]byte, 2*width), curve)
+		f.Add(bytes.Repeat([]byte{0xff}, 2*width), curve)
+	})
+	f.Fuzz(func(t *testing.T, p1363 []byte, i uint8) {
+		curve := fuzzCurve(i)
+		n := curve.Params().N
+		width := (n.BitLen() + 7) / 8
+
+		var want []byte
+		if len(p1363) == 2*width {
+			r, s := new(big.Int).SetBytes(p1363[:width]), new(big.Int).SetBytes(p1363[width:])
+			if r.Sign() > 0 && r.Cmp(n) < 0 && s.Sign() > 0 && s.Cmp(n) < 0 {
+				want = signature(r, s)
+			}
+		}
+		der, err := derconv.ToDER(p1363, curve)
+		if (err == nil) != (want != nil) || !bytes.Equal(der, want) {
+			t.Fatalf("ToDER(%x) on %s\n got %x, %v\nwant %x", p1363, curve.Params().Name, der, err, want)
+		}
+		if err != nil {
+			return
+		}
+		back, err := derconv.ToP1363(der, curve)
+		if err != nil || !bytes.Equal(back, p1363) {
+			t.Fatalf("ToP1363(%x) on %s\n got %x, %v\nwant %x", der, curve.Params().Name, back, err, p1363)
+		}
+	})
+}
