@@ -1,0 +1,68 @@
+package jwtkms_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/kmssign/kmssign/jwtkms"
+	"github.com/kmssign/kmssign/kmssigner"
+	"github.com/kmssign/kmssign/kmssigner/kmstest"
+)
+
+func Example() {
+	ctx := context.Background()
+	client := kmstest.New() // in production: kms.NewFromConfig(cfg)
+	keyID := client.AddKey(types.KeySpecEccNistP256)
+
+	// Once, at the start of the service.
+	signer, err := kmssigner.New(ctx, client, keyID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	kid, err := jwtkms.Thumbprint(signer.Public())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// For each token.
+	token := jwt.NewWithClaims(jwtkms.ES256, jwt.MapClaims{"sub": "alice"})
+	token.Header["kid"] = kid
+	compact, err := token.SignedString(signer.WithContext(ctx))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// Whoever has the public key verifies it with golang-jwt alone.
+	parsed, err := jwt.Parse(compact, func(*jwt.Token) (any, error) {
+		return signer.Public(), nil
+	}, jwt.WithValidMethods([]string{"ES256"}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(parsed.Valid, parsed.Claims)
+	// Output: true map[sub:alice]
+}
+
+// The kind of key decides, where the algorithm is not fixed.
+func ExampleMethodFor() {
+	ctx := context.Background()
+	client := kmstest.New()
+	for _, spec := range []types.KeySpec{types.KeySpecEccNistP384, types.KeySpecRsa2048} {
+		signer, err := kmssigner.New(ctx, client, client.AddKey(spec))
+		if err != nil {
+			log.Fatal(err)
+		}
+		method, err := jwtkms.MethodFor(signer.Public())
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(spec, method.Alg())
+	}
+	// Output:
+	// ECC_NIST_P384 ES384
+	// RSA_2048 RS256
+}

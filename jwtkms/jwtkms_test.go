@@ -1,0 +1,409 @@
+package jwtkms_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/kmssign/kmssign/jwtkms"
+	"github.com/kmssign/kmssign/kmssigner"
+	"github.com/kmssign/kmssign/kmssigner/kmstest"
+)
+
+// methods has every method, golang-jwt's own of the same name, a key spec to
+// sign with, and the size of a signature with that key.
+var methods = []struct {
+	method *jwtkms.SigningMethod
+	stock  jwt.SigningMethod
+	spec   types.KeySpec
+	size   int
+}{
+	{jwtkms.ES256, jwt.SigningMethodES256, types.KeySpecEccNistP256, 64},
+	{jwtkms.ES384, jwt.SigningMethodES384, types.KeySpecEccNistP384, 96},
+	{jwtkms.ES512, jwt.SigningMethodES512, types.KeySpecEccNistP521, 132},
+	{jwtkms.RS256, jwt.SigningMethodRS256, types.KeySpecRsa2048, 256},
+	{jwtkms.RS384, jwt.SigningMethodRS384, types.KeySpecRsa3072, 384},
+	{jwtkms.RS512, jwt.SigningMethodRS512, types.KeySpecRsa4096, 512},
+	{jwtkms.PS256, jwt.SigningMethodPS256, types.KeySpecRsa2048, 256},
+	{jwtkms.PS384, jwt.SigningMethodPS384, types.KeySpecRsa3072, 384},
+	{jwtkms.PS512, jwt.SigningMethodPS512, types.KeySpecRsa4096, 512},
+}
+
+func newSigner(t *testing.T, client kmssigner.Client, keyID string) *kmssigner.Signer {
+	t.Helper()
+	signer, err := kmssigner.New(t.Context(), client, keyID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// stockVerify is what a receiver does who has golang-jwt, the public key, and
+// has never heard of this module.
+func stockVerify(token, alg string, pub crypto.PublicKey) (*jwt.Token, error) {
+	return jwt.Parse(token, func(*jwt.Token) (any, error) { return pub, nil }, jwt.WithValidMethods([]string{alg}))
+}
+
+func TestTokens(t *testing.T) {
+	fake := kmstest.New()
+	server := kmstest.NewServer(fake)
+	defer server.Close()
+	wire := server.Client()
+	for _, m := range methods {
+		t.Run(m.method.Alg(), func(t *testing.T) {
+			keyID := fake.AddKey(m.spec)
+			for backend, client := range map[string]kmssigner.Client{"memory": fake, "wire": wire} {
+				signer := newSigner(t, client, keyID)
+				// The second token is longer than KMS takes as a message.
+				for _, subject := range []string{"alice", strings.Repeat("a", 5000)} {
+					token := jwt.NewWithClaims(m.method, jwt.MapClaims{"sub": subject})
+					compact, err := token.SignedString(signer.WithContext(t.Context()))
+					if err != nil {
+						t.Fatalf("%s: %v", backend, err)
+					}
+					parsed, err := stockVerify(compact, m.stock.Alg(), signer.Public())
+					if err != nil {
+						t.Fatalf("%s: %v", backend, err)
+					}
+					if parsed.Method != m.stock {
+						t.Errorf("parsed with the method %v, want golang-jwt's own", parsed.Method)
+					}
+					if got, _ := parsed.Claims.GetSubject(); got != subject {
+						t.Errorf("the subject came back as %q", got)
+					}
+					if len(parsed.Signature) != m.size {
+						t.Errorf("signature of %d bytes, want %d", len(parsed.Signature), m.size)
+					}
+					signed := compact[:strings.LastIndex(compact, ".")]
+					for _, key := range []any{signer.Public(), signer} {
+						if err := m.method.Verify(signed, parsed.Signature, key); err != nil {
+							t.Errorf("Verify with a %T: %v", key, err)
+						}
+						if err := m.method.Verify(signed+"x", parsed.Signature, key); err == nil {
+							t.Errorf("Verify with a %T: accepts another message", key)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// Any crypto.Signer will do, and no token fails because R or S came out short:
+// of 600 about five have one that does.
+func TestPlainPrivateKey(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 600 {
+		token, err := jwt.New(jwtkms.ES256).SignedString(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stockVerify(token, "ES256", key.Public()); err != nil {
+			t.Fatalf("%s: %v", token, err)
+		}
+	}
+}
+
+func TestImportRegistersNothing(t *testing.T) {
+	for _, m := range methods {
+		if got := jwt.GetSigningMethod(m.stock.Alg()); got != m.stock {
+			t.Errorf("GetSigningMethod(%q) is %T, want golang-jwt's own", m.stock.Alg(), got)
+		}
+	}
+	stock := []string{"none", "EdDSA", "HS256", "HS384", "HS512"}
+	for _, m := range methods {
+		stock = append(stock, m.stock.Alg())
+	}
+	got := jwt.GetAlgorithms()
+	slices.Sort(stock)
+	slices.Sort(got)
+	if !slices.Equal(got, stock) {
+		t.Errorf("registered algorithms %q, want golang-jwt's own %q", got, stock)
+	}
+}
+
+// stub is a crypto.Signer that answers as it is told.
+type stub struct {
+	public crypto.PublicKey
+	sig    []byte
+	err    error
+	calls  *int
+}
+
+func (s stub) Public() crypto.PublicKey { return s.public }
+func (s stub) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	if s.calls != nil {
+		*s.calls++
+	}
+	return s.sig, s.err
+}
+
+func publicKeys(t *testing.T) map[string]crypto.PublicKey {
+	t.Helper()
+	keys := map[string]crypto.PublicKey{}
+	for _, curve := range []elliptic.Curve{elliptic.P224(), elliptic.P256(), elliptic.P384(), elliptic.P521()} {
+		key, err := ecdsa.GenerateKey(curve, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[curve.Params().Name] = key.Public()
+	}
+	for size, name := range map[int]string{1024: "RSA-1024", 2048: "RSA-2048"} {
+		key, err := rsa.GenerateKey(nil, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[name] = key.Public()
+	}
+	ed, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	koblitz, err := secp256k1.GeneratePrivateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys["Ed25519"] = ed
+	keys["secp256k1"] = koblitz.PubKey().ToECDSA()
+	keys["nil"] = nil
+	keys["nil ECDSA"] = (*ecdsa.PublicKey)(nil)
+	keys["nil RSA"] = (*rsa.PublicKey)(nil)
+	keys["zero ECDSA"] = &ecdsa.PublicKey{}
+	keys["ECDSA without a point"] = &ecdsa.PublicKey{Curve: elliptic.P256()}
+	keys["zero RSA"] = &rsa.PublicKey{}
+	keys["string"] = "key"
+	return keys
+}
+
+// A method is used with its own kind of key only, to sign and to verify. In
+// particular a key on secp256k1, with 32-byte coordinates like P-256's, is not
+// one for ES256.
+func TestKeyMustFit(t *testing.T) {
+	keys := publicKeys(t)
+	fits := map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "RSA-2048": "RS256 RS384 RS512 PS256 PS384 PS512"}
+	for _, m := range methods {
+		for name, pub := range keys {
+			if slices.Contains(strings.Fields(fits[name]), m.method.Alg()) {
+				continue
+			}
+			calls := 0
+			sig, err := m.method.Sign("signing string", stub{public: pub, calls: &calls})
+			if sig != nil || !errors.Is(err, jwt.ErrInvalidKeyType) || !strings.HasPrefix(err.Error(), "jwtkms: "+m.method.Alg()+" wants an ") {
+				t.Errorf("%s, Sign with %s: %x, %v; want jwt.ErrInvalidKeyType and what is wanted", m.method.Alg(), name, sig, err)
+			}
+			if calls != 0 {
+				t.Errorf("%s: a key %s was made to sign", m.method.Alg(), name)
+			}
+			for _, key := range []any{pub, stub{public: pub}} {
+				err := m.method.Verify("signing string", make([]byte, m.size), key)
+				if !errors.Is(err, jwt.ErrInvalidKeyType) {
+					t.Errorf("%s, Verify with %s: %v; want jwt.ErrInvalidKeyType", m.method.Alg(), name, err)
+				}
+			}
+		}
+		for _, key := range []any{nil, "secret", []byte("secret"), keys["P-256"]} {
+			if _, err := m.method.Sign("signing string", key); !errors.Is(err, jwt.ErrInvalidKeyType) || !strings.Contains(err.Error(), "crypto.Signer") {
+				t.Errorf("%s, Sign with a %T: %v; want jwt.ErrInvalidKeyType", m.method.Alg(), key, err)
+			}
+		}
+	}
+}
+
+// The ES256 token of a secp256k1 key: golang-jwt's own method lets it pass.
+func TestVerifyRefusesSecp256k1(t *testing.T) {
+	private, err := secp256k1.GeneratePrivateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := private.ToECDSA()
+	const signed = "header.payload"
+	sig, err := jwt.SigningMethodES256.Sign(signed, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := jwt.SigningMethodES256.Verify(signed, sig, key.Public()); err != nil {
+		t.Fatalf("golang-jwt has changed: %v", err)
+	}
+	if err := jwtkms.ES256.Verify(signed, sig, key.Public()); !errors.Is(err, jwt.ErrInvalidKeyType) {
+		t.Errorf("Verify: %v, want jwt.ErrInvalidKeyType", err)
+	}
+}
+
+// Signatures come from strangers: any length must be safe, and only the exact
+// one is right.
+func TestVerifyRefusesSignatures(t *testing.T) {
+	fake := kmstest.New()
+	for _, m := range methods {
+		signer := newSigner(t, fake, fake.AddKey(m.spec))
+		const signed = "header.payload"
+		good, err := m.method.Sign(signed, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := map[string][]byte{
+			"empty":             {},
+			"one byte":          {0},
+			"short by one":      good[:len(good)-1],
+			"half":              good[:len(good)/2],
+			"long by one":       append(slices.Clone(good), 0),
+			"leading zero":      append([]byte{0}, good...),
+			"twice":             append(slices.Clone(good), good...),
+			"zeros":             make([]byte, len(good)),
+			"a flipped bit":     append([]byte{good[0] ^ 1}, good[1:]...),
+			"S with more zeros": slices.Insert(slices.Clone(good), len(good)/2, 0),
+		}
+		for name, sig := range bad {
+			if err := m.method.Verify(signed, sig, signer.Public()); err == nil {
+				t.Errorf("%s: Verify accepts a signature that is %s", m.method.Alg(), name)
+			}
+		}
+	}
+}
+
+// RFC 7518 section 3.5 allows a salt as long as the hash and no other;
+// golang-jwt's own methods accept any.
+func TestVerifyRefusesOtherSalts(t *testing.T) {
+	key, err := rsa.GenerateKey(nil, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const signed = "header.payload"
+	digest := crypto.SHA256.New()
+	digest.Write([]byte(signed))
+	for _, salt := range []int{20, 31, 32, 33, rsa.PSSSaltLengthAuto} {
+		sig, err := rsa.SignPSS(rand.Reader, key, crypto.SHA256, digest.Sum(nil), &rsa.PSSOptions{SaltLength: salt})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = jwtkms.PS256.Verify(signed, sig, key.Public())
+		if (err == nil) != (salt == 32) {
+			t.Errorf("salt %d: Verify = %v", salt, err)
+		}
+	}
+}
+
+// What the Signer answers is looked at, and its errors come through.
+func TestSignChecksTheSigner(t *testing.T) {
+	keys := publicKeys(t)
+	outage := errors.New("outage")
+	tests := []struct {
+		reason string
+		method *jwtkms.SigningMethod
+		signer stub
+		want   string
+	}{
+		{"DER that is none", jwtkms.ES256, stub{public: keys["P-256"], sig: []byte("garbage")}, "jwtkms: ES256: jwtkms_test.stub made a bad signature: derconv:"},
+		{"nothing", jwtkms.ES256, stub{public: keys["P-256"]}, "made a bad signature: derconv:"},
+		{"R‖S already", jwtkms.ES256, stub{public: keys["P-256"], sig: make([]byte, 64)}, "made a bad signature: derconv:"},
+		{"RSA, short by one", jwtkms.PS256, stub{public: keys["RSA-2048"], sig: make([]byte, 255)}, "made a bad signature: it has 255 bytes, want 256"},
+		{"RSA, nothing", jwtkms.RS256, stub{public: keys["RSA-2048"]}, "it has 0 bytes, want 256"},
+		{"an error", jwtkms.RS256, stub{public: keys["RSA-2048"], err: outage}, "jwtkms: RS256: outage"},
+	}
+	for _, tt := range tests {
+		sig, err := tt.method.Sign("signing string", tt.signer)
+		if sig != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %x, %v; want %q", tt.reason, sig, err, tt.want)
+		}
+		if tt.signer.err != nil && !errors.Is(err, outage) {
+			t.Errorf("%s: the Signer's error is not in the chain of %v", tt.reason, err)
+		}
+	}
+}
+
+// pending is a KMS whose Sign waits for the context to end.
+type pending struct {
+	kmssigner.Client
+	started chan struct{}
+}
+
+func (p pending) Sign(ctx context.Context, _ *kms.SignInput, _ ...func(*kms.Options)) (*kms.SignOutput, error) {
+	close(p.started)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestCancelInFlight(t *testing.T) {
+	fake := kmstest.New()
+	client := pending{fake, make(chan struct{})}
+	signer := newSigner(t, client, fake.AddKey(types.KeySpecEccNistP256))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-client.started
+		cancel()
+	}()
+	token, err := jwt.New(jwtkms.ES256).SignedString(signer.WithContext(ctx))
+	if token != "" || !errors.Is(err, context.Canceled) {
+		t.Errorf("SignedString = %q, %v; want context.Canceled", token, err)
+	}
+}
+
+// KMS's typed errors are there for whoever calls SignedString.
+func TestErrorsOfKMS(t *testing.T) {
+	fake := kmstest.New()
+	keyID := fake.AddKey(types.KeySpecEccNistP256)
+	signer := newSigner(t, fake, keyID)
+	if _, err := fake.DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: aws.String(keyID)}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := jwt.New(jwtkms.ES256).SignedString(signer)
+	var disabled *types.DisabledException
+	if !errors.As(err, &disabled) {
+		t.Errorf("error %v, want a *types.DisabledException in the chain", err)
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	fake := kmstest.New()
+	signer := newSigner(t, fake, fake.AddKey(types.KeySpecEccNistP256))
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			token, err := jwt.New(jwtkms.ES256).SignedString(signer.WithContext(t.Context()))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := stockVerify(token, "ES256", signer.Public()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestMethodFor(t *testing.T) {
+	want := map[string]*jwtkms.SigningMethod{
+		"P-256": jwtkms.ES256, "P-384": jwtkms.ES384, "P-521": jwtkms.ES512, "RSA-2048": jwtkms.RS256,
+	}
+	for name, pub := range publicKeys(t) {
+		got, err := jwtkms.MethodFor(pub)
+		if got != want[name] {
+			t.Errorf("MethodFor(%s) = %v, %v", name, got, err)
+		}
+		if (err == nil) != (want[name] != nil) || err != nil && !errors.Is(err, jwt.ErrInvalidKeyType) {
+			t.Errorf("MethodFor(%s): error %v", name, err)
+		}
+	}
+	if _, err := jwtkms.MethodFor("key"); err == nil || !strings.Contains(err.Error(), "a string") {
+		t.Errorf("MethodFor of a string: %v, want an error that names the type", err)
+	}
+}

@@ -1,0 +1,73 @@
+package jwtkms_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/big"
+	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/kmssign/kmssign/jwtkms"
+)
+
+// The example of RFC 7638 section 3.1.
+func TestThumbprintRFC7638(t *testing.T) {
+	n, err := base64.RawURLEncoding.DecodeString("0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4" +
+		"cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf" +
+		"0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhA" +
+		"I4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := jwtkms.Thumbprint(&rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537})
+	if want := "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"; got != want || err != nil {
+		t.Errorf("Thumbprint = %q, %v; want %q", got, err, want)
+	}
+}
+
+// Coordinates keep their leading zeros (RFC 7518 section 6.2.1.2): one key in
+// 128 has one, on P-521 nearly every second.
+func TestThumbprintKeepsLeadingZeros(t *testing.T) {
+	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()} {
+		size := (curve.Params().BitSize + 7) / 8
+		for short := false; !short; {
+			key, err := ecdsa.GenerateKey(curve, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			point, err := key.PublicKey.Bytes()
+			if err != nil {
+				t.Fatal(err)
+			}
+			x, y := point[1:1+size], point[1+size:]
+			short = x[0] == 0
+			b64 := base64.RawURLEncoding.EncodeToString
+			sum := sha256.Sum256(fmt.Appendf(nil, `{"crv":"%s","kty":"EC","x":"%s","y":"%s"}`, curve.Params().Name, b64(x), b64(y)))
+			got, err := jwtkms.Thumbprint(key.Public())
+			if want := b64(sum[:]); got != want || err != nil {
+				t.Fatalf("Thumbprint = %q, %v; want %q", got, err, want)
+			}
+		}
+	}
+}
+
+func TestThumbprintRefuses(t *testing.T) {
+	keys := publicKeys(t)
+	//lint:ignore SA1019 no constructor makes a point that is not on the curve
+	keys["off the curve"] = &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}
+	for name, pub := range keys {
+		switch name {
+		case "P-256", "P-384", "P-521", "RSA-1024", "RSA-2048":
+			continue
+		}
+		if got, err := jwtkms.Thumbprint(pub); got != "" || !errors.Is(err, jwt.ErrInvalidKeyType) {
+			t.Errorf("Thumbprint of %s = %q, %v; want jwt.ErrInvalidKeyType", name, got, err)
+		}
+	}
+}
