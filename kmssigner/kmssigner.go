@@ -239,13 +239,13 @@ func (k *key) adopt(keyID string, pub crypto.PublicKey) error {
 	}
 	spki, err := marshalPublicKey(pub)
 	if err != nil {
-		return fmt.Errorf("%w: Options.PublicKey: %w", ErrUnsupportedKey, err)
+		return fmt.Errorf("Options.PublicKey: %w", err)
 	}
 	// Through the encoding and back: what KMS's own answer goes through, and a
 	// copy that the caller cannot change.
 	public, spec, err := parsePublicKey(spki)
 	if err != nil {
-		return fmt.Errorf("%w: Options.PublicKey: %w", ErrUnsupportedKey, err)
+		return fmt.Errorf("Options.PublicKey: %w", err)
 	}
 	k.arn, k.public, k.schemes = keyID, public, schemes[spec]
 	return nil

@@ -33,12 +33,13 @@ func marshalPublicKey(pub crypto.PublicKey) ([]byte, error) {
 	return x509.MarshalPKIXPublicKey(pub)
 }
 
-// keySpecOf is the KeySpec of the KMS keys that have public keys like pub.
+// keySpecOf is the KeySpec of the KMS keys that have public keys like pub, or
+// ErrUnsupportedKey.
 func keySpecOf(pub crypto.PublicKey) (types.KeySpec, error) {
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:
 		if pub == nil || pub.N == nil {
-			return "", errors.New("the RSA public key is nil")
+			return "", fmt.Errorf("%w: the RSA public key is nil", ErrUnsupportedKey)
 		}
 		switch pub.N.BitLen() {
 		case 2048:
@@ -48,10 +49,11 @@ func keySpecOf(pub crypto.PublicKey) (types.KeySpec, error) {
 		case 4096:
 			return types.KeySpecRsa4096, nil
 		}
-		return "", fmt.Errorf("RSA modulus of %d bits, want 2048, 3072 or 4096", pub.N.BitLen())
+		return "", fmt.Errorf("%w: RSA modulus of %d bits, want 2048, 3072 or 4096", ErrUnsupportedKey, pub.N.BitLen())
 	case *ecdsa.PublicKey:
-		if pub == nil || pub.Curve == nil {
-			return "", errors.New("the ECDSA public key is nil")
+		//lint:ignore SA1019 only to see that they are there: Bytes panics on a key without a point.
+		if pub == nil || pub.Curve == nil || pub.X == nil || pub.Y == nil {
+			return "", fmt.Errorf("%w: the ECDSA public key is nil", ErrUnsupportedKey)
 		}
 		switch pub.Curve {
 		case elliptic.P256():
@@ -61,9 +63,9 @@ func keySpecOf(pub crypto.PublicKey) (types.KeySpec, error) {
 		case elliptic.P521():
 			return types.KeySpecEccNistP521, nil
 		}
-		return "", fmt.Errorf("curve %s, want P-256, P-384 or P-521", pub.Curve.Params().Name)
+		return "", fmt.Errorf("%w: curve %s, want P-256, P-384 or P-521", ErrUnsupportedKey, pub.Curve.Params().Name)
 	}
-	return "", fmt.Errorf("public key is a %T, want *ecdsa.PublicKey or *rsa.PublicKey", pub)
+	return "", fmt.Errorf("%w: public key is a %T, want *ecdsa.PublicKey or *rsa.PublicKey", ErrUnsupportedKey, pub)
 }
 
 // checkAnswer takes from an answer of GetPublicKey the public key and the ways
@@ -88,7 +90,7 @@ func checkAnswer(out *kms.GetPublicKeyOutput) (crypto.PublicKey, []scheme, error
 	}
 	pub, parsed, err := parsePublicKey(out.PublicKey)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrUnsupportedKey, err)
+		return nil, nil, err
 	}
 	if spec != "" && spec != parsed {
 		return nil, nil, fmt.Errorf("KMS answered with key spec %s and a public key of spec %s", spec, parsed)
