@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/kmssign/kmssign/kmssigner/kmstest"
+)
+
+// invoke runs the program.
+func invoke(t *testing.T, stdin string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	status = run(t.Context(), args, strings.NewReader(stdin), &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+// issued runs the program, which must succeed, and returns the token.
+func issued(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	status, stdout, stderr := invoke(t, stdin, args...)
+	token, ok := strings.CutSuffix(stdout, "\n")
+	if status != 0 || !ok || strings.Count(token, ".") != 2 || strings.ContainsAny(token, " \n") {
+		t.Fatalf("issue %q: status %d, standard output %q, standard error:\n%s", args, status, stdout, stderr)
+	}
+	return token
+}
+
+// serve makes the ordinary AWS environment one that reaches a fake KMS.
+func serve(t *testing.T) (*kmstest.KMS, *kmstest.Server) {
+	t.Helper()
+	fake := kmstest.New()
+	server := kmstest.NewServer(fake)
+	t.Cleanup(server.Close)
+	isolate(t)
+	credentials, err := server.Config().Credentials.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", credentials.AccessKeyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", credentials.SecretAccessKey)
+	t.Setenv("AWS_ENDPOINT_URL_KMS", server.URL)
+	t.Setenv("AWS_REGION", server.Config().Region)
+	return fake, server
+}
+
+// isolate removes this machine's AWS configuration.
+func isolate(t *testing.T) {
+	t.Helper()
+	for _, pair := range os.Environ() {
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
+			t.Setenv(name, "") // so that it is restored
+			os.Unsetenv(name)
+		}
+	}
+	none := filepath.Join(t.TempDir(), "none")
+	t.Setenv("AWS_CONFIG_FILE", none)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", none)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true") // no network but loopback
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")             // no waiting between attempts
+}
+
+func TestDefault(t *testing.T) {
+	token := issued(t, "")
+	parsed, _, err := jwt.NewParser().ParseUnverified(token, jwt.MapClaims{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if parsed.Method.Alg() != "ES256" || parsed.Header["kid"] == "" {
+		t.Errorf("header %v, want ES256 and a kid", parsed.Header)
+	}
+	if err := jwt.NewValidator(jwt.WithExpirationRequired()).Validate(parsed.Claims); err != nil {
+		t.Errorf("the sample claims: %v", err)
+	}
+}
+
+func TestReport(t *testing.T) {
+	_, _, stderr := invoke(t, "")
+	for _, want := range []string{
+		"key        arn:aws:kms:us-east-1:111122223333:key/",
+		"alg        ES256\n",
+		"kid        ",
+		"KMS calls  1 GetPublicKey, 1 Sign, in ",
+		"verified   yes, ",
+	} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("standard error lacks %q:\n%s", want, stderr)
+		}
+	}
+}
+
+func TestEveryAlg(t *testing.T) {
+	for _, a := range algs {
+		for _, raw := range []string{"-raw=false", "-raw=true"} {
+			pub := filepath.Join(t.TempDir(), "pub.pem")
+			token := issued(t, "", "-alg", a.method.Alg(), "-pub", pub, raw)
+			data, err := os.ReadFile(pub)
+			if err != nil {
+				t.Fatal(err)
+			}
+			block, rest := pem.Decode(data)
+			if block == nil || block.Type != "PUBLIC KEY" || len(rest) != 0 {
+				t.Fatalf("-pub wrote %q", data)
+			}
+			key, err := x509.ParsePKIXPublicKey(block.Bytes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = jwt.Parse(token, func(*jwt.Token) (any, error) { return key, nil }, jwt.WithValidMethods([]string{a.method.Alg()}))
+			if err != nil {
+				t.Errorf("%s %s: %v", a.method.Alg(), raw, err)
+			}
+		}
+	}
+}
+
+func TestClaims(t *testing.T) {
+	long := strings.Repeat("a", 5000)
+	claims := `{"sub":"bob","big":9007199254740993,"exact":1.10,"long":"` + long + `"}`
+	file := filepath.Join(t.TempDir(), "claims.json")
+	if err := os.WriteFile(file, []byte(claims), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{
+		issued(t, "", "-claims", file),
+		issued(t, claims, "-claims", "-"),
+		issued(t, claims, "-claims", "-", "-raw"),
+	} {
+		payload, err := jwt.NewParser().DecodeSegment(strings.Split(token, ".")[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]json.RawMessage
+		if err := json.Unmarshal(payload, &got); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]string{"sub": `"bob"`, "big": "9007199254740993", "exact": "1.10", "long": `"` + long + `"`} {
+			if string(got[name]) != want {
+				t.Errorf("claim %s came out as %.40s, want %.40s", name, got[name], want)
+			}
+		}
+	}
+}
+
+// fails runs the program, which must fail with one clear line and no output.
+func fails(t *testing.T, want string, status int, stdin string, args ...string) {
+	t.Helper()
+	start := time.Now()
+	got, stdout, stderr := invoke(t, stdin, args...)
+	if got != status || stdout != "" {
+		t.Errorf("issue %q: status %d, standard output %q; want status %d and no output\n%s", args, got, stdout, status, stderr)
+	}
+	if !strings.Contains(stderr, want) {
+		t.Errorf("issue %q: standard error lacks %q:\n%s", args, want, stderr)
+	}
+	if status == 1 && (strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "issue: ")) {
+		t.Errorf("issue %q: want one line on standard error, got:\n%s", args, stderr)
+	}
+	t.Logf("%v  %s", time.Since(start).Round(time.Millisecond), stderr)
+}
+
+func TestWrongUsage(t *testing.T) {
+	fails(t, "flag provided but not defined: -nonsense", 2, "", "-nonsense")
+	fails(t, `unknown -alg "ES999", want one of ES256, `, 2, "", "-alg", "ES999")
+	fails(t, `unknown -alg "none"`, 2, "", "-alg", "none")
+	fails(t, `unexpected argument "extra"`, 2, "", "extra")
+	fails(t, `-timeout is 0s, want more than 0`, 2, "", "-timeout", "0")
+	fails(t, `invalid value "soon" for flag -timeout`, 2, "", "-timeout", "soon")
+	fails(t, "Usage of issue:", 0, "", "-h")
+}
+
+func TestBadClaims(t *testing.T) {
+	fails(t, "no such file or directory", 1, "", "-claims", "/nonexistent/claims.json")
+	fails(t, "claims: standard input is no JSON object: ", 1, "{", "-claims", "-")
+	fails(t, "claims: standard input is no JSON object: ", 1, "", "-claims", "-")
+	fails(t, "claims: standard input is no JSON object: ", 1, `["a"]`, "-claims", "-")
+	fails(t, "claims: standard input is null", 1, "null", "-claims", "-")
+	fails(t, "claims: standard input has more after the JSON object", 1, "{} {}", "-claims", "-")
+	fails(t, "no such file or directory", 1, "", "-pub", "/nonexistent/pub.pem")
+}
+
+func TestKey(t *testing.T) {
+	fake, _ := serve(t)
+	key := fake.AddKey(types.KeySpecEccNistP384)
+	alias := "alias/token-signing"
+	if _, err := fake.CreateAlias(t.Context(), &kms.CreateAliasInput{AliasName: &alias, TargetKeyId: &key}); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{key, alias} {
+		_, stdout, stderr := invoke(t, "", "-key", id)
+		if !strings.Contains(stderr, "alg        ES384\n") || !strings.Contains(stderr, ":key/"+key) || stdout == "" {
+			t.Errorf("-key %s: standard output %q, standard error:\n%s", id, stdout, stderr)
+		}
+	}
+	issued(t, "", "-key", key, "-alg", "ES384", "-raw")
+	fails(t, "ES256 wants an ECDSA key on P-256, got an ECDSA key on P-384", 1, "", "-key", key, "-alg", "ES256")
+	fails(t, "RS256 wants an RSA key", 1, "", "-key", key, "-alg", "RS256")
+	fails(t, "NotFoundException", 1, "", "-key", "alias/none")
+
+	if _, err := fake.DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: &key}); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, "DisabledException", 1, "", "-key", key)
+}
+
+// With no Region configured the ARN's own will do.
+func TestRegionOfARN(t *testing.T) {
+	fake, _ := serve(t)
+	key := fake.AddKey(types.KeySpecEccNistP256)
+	os.Unsetenv("AWS_REGION")
+	fails(t, "no AWS Region: set AWS_REGION", 1, "", "-key", key)
+	issued(t, "", "-key", "arn:aws:kms:us-east-1:111122223333:key/"+key)
+}
+
+func TestCredentials(t *testing.T) {
+	fake, _ := serve(t)
+	key := fake.AddKey(types.KeySpecEccNistP256)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+	fails(t, "InvalidSignatureException", 1, "", "-key", key)
+	os.Unsetenv("AWS_ACCESS_KEY_ID")
+	os.Unsetenv("AWS_SECRET_ACCESS_KEY")
+	fails(t, "credentials", 1, "", "-key", key)
+}
+
+func TestNoNetwork(t *testing.T) {
+	serve(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	// Connections to a listener that nobody accepts from are never answered.
+	t.Setenv("AWS_ENDPOINT_URL_KMS", fmt.Sprintf("http://%s", listener.Addr()))
+	fails(t, context.DeadlineExceeded.Error(), 1, "", "-key", "alias/a", "-timeout", "50ms")
+	listener.Close()
+	fails(t, "connection refused", 1, "", "-key", "alias/a")
+}

@@ -1,0 +1,169 @@
+package readme
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/kmssign/kmssign/jwtkms"
+	"github.com/kmssign/kmssign/kmssigner"
+	"github.com/kmssign/kmssign/kmssigner/kmstest"
+)
+
+// Each test runs a snippet of the README as it stands.
+
+func TestFirstScreen(t *testing.T) {
+	fake := kmstest.New()
+	server := kmstest.NewServer(fake)
+	defer server.Close()
+	alias, key := "alias/token-signing", fake.AddKey(types.KeySpecEccNistP256)
+	if _, err := fake.CreateAlias(t.Context(), &kms.CreateAliasInput{AliasName: &alias, TargetKeyId: &key}); err != nil {
+		t.Fatal(err)
+	}
+	issue := func(ctx context.Context, cfg aws.Config) error {
+		// Once: one GetPublicKey call.
+		signer, err := kmssigner.New(ctx, kms.NewFromConfig(cfg), "alias/token-signing")
+		if err != nil {
+			return err
+		}
+		// For each token: one Sign call, checked locally before it is returned.
+		token := jwt.NewWithClaims(jwtkms.ES256, jwt.MapClaims{"sub": "alice"})
+		compact, err := token.SignedString(signer.WithContext(ctx))
+		if err != nil {
+			return err
+		}
+		return parse(compact, signer.Public())
+	}
+	if err := issue(t.Context(), server.Config()); err != nil {
+		t.Error(err)
+	}
+}
+
+func parse(compact string, publicKey crypto.PublicKey) error {
+	parsed, err := jwt.Parse(compact, func(*jwt.Token) (any, error) {
+		return publicKey, nil
+	}, jwt.WithValidMethods([]string{"ES256"}))
+	if err == nil && !parsed.Valid {
+		return errors.New("not valid")
+	}
+	return err
+}
+
+func TestSuppliedPublicKey(t *testing.T) {
+	ctx := t.Context()
+	client := kmstest.New()
+	online, err := kmssigner.New(ctx, client, client.AddKey(types.KeySpecEccNistP256))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyARN, publicKey := online.KeyARN(), online.Public()
+	signer, err := kmssigner.New(ctx, client, keyARN, func(o *kmssigner.Options) {
+		o.PublicKey = publicKey // then New makes no call, and keyARN must be a full key ARN
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signer.SignMessage(nil, nil, crypto.SHA256); err != nil {
+		t.Error(err)
+	}
+}
+
+// hung is a KMS that does not answer.
+type hung struct{ kmssigner.Client }
+
+func (hung) Sign(ctx context.Context, _ *kms.SignInput, _ ...func(*kms.Options)) (*kms.SignOutput, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestDeadline(t *testing.T) {
+	fake := kmstest.New()
+	signer, err := kmssigner.New(t.Context(), hung{fake}, fake.AddKey(types.KeySpecEccNistP256))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := jwt.New(jwtkms.ES256)
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		compact, err := token.SignedString(signer.WithContext(ctx))
+		if errors.Is(err, context.DeadlineExceeded) {
+			http.Error(w, "signing takes too long", http.StatusServiceUnavailable)
+			return
+		}
+		w.Write([]byte(compact))
+	}
+	// The request's own deadline is over before the handler's two seconds.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	w := httptest.NewRecorder()
+	handler(w, httptest.NewRequestWithContext(ctx, http.MethodPost, "/token", nil))
+	if w.Code != http.StatusServiceUnavailable {
+		t.Errorf("status %d, want 503", w.Code)
+	}
+}
+
+func explain(err error) string {
+	var disabled *types.DisabledException
+	switch {
+	case errors.As(err, &disabled): // KMS's own errors come through
+		return "the key is disabled"
+	case errors.Is(err, kmssigner.ErrKeyChanged):
+		return "KMS signed with another key"
+	case errors.Is(err, kmssigner.ErrBadSignature):
+		return "KMS answered with a signature that does not verify"
+	}
+	return err.Error()
+}
+
+func TestErrors(t *testing.T) {
+	fake := kmstest.New()
+	key := fake.AddKey(types.KeySpecEccNistP256)
+	signer, err := kmssigner.New(t.Context(), fake, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fake.DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: &key}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = signer.SignMessage(nil, nil, crypto.SHA256)
+	if got := explain(err); got != "the key is disabled" {
+		t.Errorf("explained as %q", got)
+	}
+}
+
+func TestInMemory(t *testing.T) {
+	test := func(ctx context.Context, claims jwt.MapClaims) error {
+		fake := kmstest.New()
+		signer, err := kmssigner.New(ctx, fake, fake.AddKey(types.KeySpecEccNistP256))
+		if err != nil {
+			return err
+		}
+		compact, err := jwt.NewWithClaims(jwtkms.ES256, claims).SignedString(signer)
+		if err != nil {
+			return err
+		}
+		return parse(compact, signer.Public())
+	}
+	if err := test(t.Context(), jwt.MapClaims{"sub": "alice"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServer(t *testing.T) {
+	server := kmstest.NewServer(kmstest.New())
+	defer server.Close()
+	client := kms.NewFromConfig(server.Config()) // or set AWS_ENDPOINT_URL_KMS to server.URL
+	if _, err := client.ListKeys(t.Context(), &kms.ListKeysInput{}); err != nil {
+		t.Error(err)
+	}
+}
