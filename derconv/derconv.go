@@ -14,6 +14,9 @@
 // of two positive INTEGERs in their shortest form, with nothing inside or after
 // it. BER is refused. P1363 must have exactly the length of the curve.
 //
+// Few verifiers demand that S is in the lower half of its range. [LowSP1363] and
+// [LowSDER] see to that; the conversions do not.
+//
 // A conversion needs no key and does not verify the signature: whatever is
 // well-formed and in range converts. Any [elliptic.Curve] whose Params has a
 // positive N will do, those of other modules included. No function calls KMS,
@@ -22,6 +25,7 @@
 package derconv
 
 import (
+	"bytes"
 	"crypto/elliptic"
 	"errors"
 	"fmt"
@@ -116,6 +120,47 @@ func AppendDER(dst, p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 	buf = appendInteger(buf, r)
 	buf = appendInteger(buf, s)
 	return append(dst, buf...), nil
+}
+
+// LowSP1363 returns a P1363 signature by a key on curve with S replaced by n-S if S
+// is above n/2, and otherwise a copy. Both signatures are valid for the same keys
+// and messages. The result has the length of the input, and is its own low-S form.
+//
+// Bitcoin, Ethereum and verifiers like theirs refuse the higher S, so that nobody
+// can turn a signature into a second one. AWS KMS does not normalise: half of its
+// signatures have a high S. JOSE (RFC 7518, RFC 8812), X.509 and TLS have no such
+// rule, and signatures for them need no LowSP1363. A recovery id that came with a
+// high S has its lowest bit flipped by the change.
+//
+// It returns nil and an error for what [ToDER] refuses.
+func LowSP1363(p1363 []byte, curve elliptic.Curve) ([]byte, error) {
+	o, err := orderOf(curve)
+	if err != nil {
+		return nil, err
+	}
+	_, s, err := o.split(p1363)
+	if err != nil {
+		return nil, err
+	}
+	out := bytes.Clone(p1363)
+	n := o.params.N
+	if x, half := new(big.Int).SetBytes(s), new(big.Int).Rsh(n, 1); x.Cmp(half) > 0 {
+		x.Sub(n, x).FillBytes(out[o.width:])
+	}
+	return out, nil
+}
+
+// LowSDER is [LowSP1363] for a DER signature. The result is never longer than the
+// input. It returns nil and an error for what [ToP1363] refuses.
+func LowSDER(der []byte, curve elliptic.Curve) ([]byte, error) {
+	p1363, err := ToP1363(der, curve)
+	if err == nil {
+		p1363, err = LowSP1363(p1363, curve)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ToDER(p1363, curve)
 }
 
 // parse reads R and S, which alias der and have no leading zeros. Zero is empty.

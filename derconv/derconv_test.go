@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	decred "github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 
 	"github.com/kmssign/kmssign/derconv"
 )
@@ -629,4 +630,160 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestLowS has S at the ends of its range and around n/2.
+func TestLowS(t *testing.T) {
+	one := big.NewInt(1)
+	for _, c := range append(curves(), secp160r1, custom("order 8", big.NewInt(8)), custom("order 2", big.NewInt(2))) {
+		n := c.Params().N
+		sub := func(x int64) *big.Int { return new(big.Int).Sub(n, big.NewInt(x)) }
+		half := new(big.Int).Rsh(n, 1)
+		above := new(big.Int).Add(half, one)
+		for _, v := range []struct {
+			name    string
+			s, want *big.Int
+		}{
+			{"1", one, one},
+			{"n/2", half, half},
+			{"n/2+1", above, new(big.Int).Sub(n, above)},
+			{"n-1", sub(1), one},
+			{"n-128", sub(128), big.NewInt(128)}, // the new S needs a sign byte
+		} {
+			if v.s.Cmp(n) >= 0 || v.s.Sign() <= 0 || v.want.Sign() == 0 {
+				continue // the tiny orders have no such S
+			}
+			t.Run(c.Params().Name+"/"+v.name, func(t *testing.T) {
+				r := sub(1)
+				der, want := signature(r, v.s), signature(r, v.want)
+				checkLowS(t, der, want, c)
+			})
+		}
+	}
+}
+
+// checkLowS checks both encodings, that each is a fixed point, and that the input
+// is neither changed nor returned.
+func checkLowS(t *testing.T, der, want []byte, c elliptic.Curve) {
+	t.Helper()
+	p1363, err := derconv.ToP1363(der, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantP1363, err := derconv.ToP1363(want, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name     string
+		lowS     to
+		in, want []byte
+	}{
+		{"LowSDER", derconv.LowSDER, der, want},
+		{"LowSP1363", derconv.LowSP1363, p1363, wantP1363},
+	} {
+		in := bytes.Clone(tt.in)
+		got, err := tt.lowS(in, c)
+		if err != nil || !bytes.Equal(got, tt.want) {
+			t.Errorf("%s(%x)\n got %x, %v\nwant %x", tt.name, in, got, err, tt.want)
+			continue
+		}
+		if again, err := tt.lowS(got, c); err != nil || !bytes.Equal(again, got) {
+			t.Errorf("%s(%x) = %x, %v: not idempotent", tt.name, got, again, err)
+		}
+		clear(got)
+		if !bytes.Equal(in, tt.in) {
+			t.Errorf("%s: the result shares memory with the input, or the input was changed", tt.name)
+		}
+	}
+}
+
+func TestLowSRejects(t *testing.T) {
+	k := k256.N.Text(16)
+	for _, tt := range []struct {
+		name, der, p1363, want string
+		curve                  elliptic.Curve
+	}{
+		{"nil curve", "30 06 020101 020101", "01*64", "derconv: curve is nil", nil},
+		{"S zero", "30 06 020101 020100", "01*32 00*32", "derconv: S is zero, want 1 to n-1 for the order n of secp256k1", k256},
+		{"S=n", "30 26 020101 022100" + k, "01*32 " + k, "derconv: S is not below the order of secp256k1", k256},
+		{"R=n", "30 26 022100" + k + " 020101", k + " 01*32", "derconv: R is not below the order of secp256k1", k256},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got, err := derconv.LowSDER(unhex(tt.der), tt.curve); got != nil || err == nil || err.Error() != tt.want {
+				t.Errorf("LowSDER: got %x, %v\nwant nil, %s", got, err, tt.want)
+			}
+			if got, err := derconv.LowSP1363(unhex(tt.p1363), tt.curve); got != nil || err == nil || err.Error() != tt.want {
+				t.Errorf("LowSP1363: got %x, %v\nwant nil, %s", got, err, tt.want)
+			}
+		})
+	}
+	if _, err := derconv.LowSDER(unhex("30 06 020101 020101 00"), k256); err == nil {
+		t.Error("LowSDER took a trailing byte")
+	}
+	if _, err := derconv.LowSP1363(unhex("01*63"), k256); err == nil {
+		t.Error("LowSP1363 took 63 bytes")
+	}
+}
+
+// TestLowSVerifies goes on until it has met a high and a low S on each curve.
+func TestLowSVerifies(t *testing.T) {
+	for _, c := range curves() {
+		t.Run(c.Params().Name, func(t *testing.T) {
+			key := newKey(t, c)
+			var high, low int
+			for i := 0; high < 5 || low < 5; i++ {
+				changed := checkLowSVerifies(t, key, fmt.Append(nil, i))
+				if changed {
+					high++
+				} else {
+					low++
+				}
+			}
+		})
+	}
+}
+
+// checkLowSVerifies signs msg, and returns whether S was high. For secp256k1 the
+// judge is decred's package as well, which knows both ECDSA and what a high S is.
+func checkLowSVerifies(t *testing.T, key *ecdsa.PrivateKey, msg []byte) (high bool) {
+	t.Helper()
+	digest := sha256.Sum256(msg)
+	der, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := derconv.LowSDER(der, key.Curve)
+	if err != nil {
+		t.Fatalf("LowSDER(%x): %v", der, err)
+	}
+	if !ecdsa.VerifyASN1(&key.PublicKey, digest[:], der) {
+		t.Fatalf("%x does not verify before", der)
+	}
+	if !ecdsa.VerifyASN1(&key.PublicKey, digest[:], got) {
+		t.Fatalf("%x verifies, LowSDER of it, %x, does not", der, got)
+	}
+	if len(got) > len(der) {
+		t.Fatalf("LowSDER(%x) = %x is longer", der, got)
+	}
+	checkLowS(t, der, got, key.Curve)
+
+	if key.Curve == k256 {
+		pub := secp256k1.NewPublicKey(fieldVal(key.X), fieldVal(key.Y))
+		sig, err := decred.ParseDERSignature(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := sig.S()
+		if s.IsOverHalfOrder() || !sig.Verify(digest[:], pub) {
+			t.Fatalf("decred: %x has a high S or does not verify", got)
+		}
+	}
+	return !bytes.Equal(got, der)
+}
+
+func fieldVal(x *big.Int) *secp256k1.FieldVal {
+	var f secp256k1.FieldVal
+	f.SetByteSlice(x.Bytes())
+	return &f
 }

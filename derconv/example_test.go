@@ -8,6 +8,10 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log"
+	"math/big"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	decred "github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 
 	"github.com/kmssign/kmssign/derconv"
 )
@@ -101,4 +105,43 @@ func ExampleAppendDER() {
 	}
 	fmt.Printf("% x\n", der)
 	// Output: 30 07 02 01 7f 02 02 00 80
+}
+
+// Half of all signatures have a high S, which verifiers of the Bitcoin kind refuse.
+func ExampleLowSDER() {
+	key, err := secp256k1.GeneratePrivateKey()
+	if err != nil {
+		log.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("transaction"))
+	der, err := ecdsa.SignASN1(rand.Reader, key.ToECDSA(), digest[:])
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	low, err := derconv.LowSDER(der, key.ToECDSA().Curve)
+	if err != nil {
+		log.Fatal(err)
+	}
+	sig, err := decred.ParseDERSignature(low)
+	if err != nil {
+		log.Fatal(err)
+	}
+	s := sig.S()
+	fmt.Println("high S:", s.IsOverHalfOrder(), "valid:", sig.Verify(digest[:], key.PubKey()))
+	// Output: high S: false valid: true
+}
+
+func ExampleLowSP1363() {
+	curve := elliptic.P256()
+	sig := make([]byte, 64)
+	sig[31] = 1
+	new(big.Int).Sub(curve.Params().N, big.NewInt(5)).FillBytes(sig[32:]) // S = n-5
+
+	low, err := derconv.LowSP1363(sig, curve)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(low), "bytes, S =", new(big.Int).SetBytes(low[32:]))
+	// Output: 64 bytes, S = 5
 }

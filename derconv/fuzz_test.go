@@ -2,6 +2,7 @@ package derconv_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/elliptic"
 	"math/big"
 	"testing"
@@ -97,5 +98,49 @@ func FuzzFromP1363(f *testing.F) {
 		if err != nil || !bytes.Equal(back, p1363) {
 			t.Fatalf("ToP1363(%x) on %s\n got %x, %v\nwant %x", der, curve.Params().Name, back, err, p1363)
 		}
+	})
+}
+
+// FuzzLowS takes any R and S: what is accepted keeps R, has S or n-S in the lower
+// half, is its own low-S form, and is the same in both encodings.
+func FuzzLowS(f *testing.F) {
+	fuzzSeeds(func(der []byte, curve uint8) {
+		if p1363, err := derconv.ToP1363(der, fuzzCurve(curve)); err == nil {
+			f.Add(p1363, curve)
+		}
+	})
+	f.Fuzz(func(t *testing.T, p1363 []byte, i uint8) {
+		curve := fuzzCurve(i)
+		n := curve.Params().N
+		got, err := derconv.LowSP1363(p1363, curve)
+		der, errDER := derconv.ToDER(p1363, curve)
+		if (err == nil) != (errDER == nil) {
+			t.Fatalf("LowSP1363(%x): %v, ToDER: %v", p1363, err, errDER)
+		}
+		if err != nil {
+			return
+		}
+		width := len(p1363) / 2
+		s := new(big.Int).SetBytes(p1363[width:])
+		if negated := new(big.Int).Sub(n, s); negated.Cmp(s) < 0 {
+			s = negated
+		}
+		want := signature(new(big.Int).SetBytes(p1363[:width]), s)
+		if back, err := derconv.ToDER(got, curve); err != nil || !bytes.Equal(back, want) {
+			t.Fatalf("LowSP1363(%x) on %s = %x", p1363, curve.Params().Name, got)
+		}
+		checkLowS(t, der, want, curve)
+	})
+}
+
+// FuzzLowSVerifies signs any message: the signature verifies before and after.
+func FuzzLowSVerifies(f *testing.F) {
+	var keys []*ecdsa.PrivateKey
+	for i, c := range curves() {
+		keys = append(keys, newKey(f, c))
+		f.Add([]byte("message"), uint8(i))
+	}
+	f.Fuzz(func(t *testing.T, msg []byte, i uint8) {
+		checkLowSVerifies(t, keys[int(i)%len(keys)], msg)
 	})
 }
