@@ -60,8 +60,10 @@ func checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUsageType, 
 	invalid := func(format string, args ...any) (types.KeySpec, types.KeyUsageType, error) {
 		return "", "", refuse("ValidationException", format, args...)
 	}
+	//lint:ignore SA1019 KMS still takes it.
+	oldName := in.CustomerMasterKeySpec
 	var v violations
-	oneOf(&v, "customerMasterKeySpec", in.CustomerMasterKeySpec)
+	oneOf(&v, "customerMasterKeySpec", oldName)
 	if in.Description != nil {
 		v.text("description", in.Description, 0, 8192)
 	}
@@ -74,12 +76,12 @@ func checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUsageType, 
 	if err := v.err(); err != nil {
 		return "", "", err
 	}
-	if in.KeySpec != "" && in.CustomerMasterKeySpec != "" {
+	if in.KeySpec != "" && oldName != "" {
 		return invalid("You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.")
 	}
 	name := in.KeySpec
 	if name == "" {
-		name = types.KeySpec(in.CustomerMasterKeySpec)
+		name = types.KeySpec(oldName)
 	}
 	if name == "" {
 		name = types.KeySpecSymmetricDefault

@@ -22,8 +22,7 @@ type key struct {
 	multiRegion bool
 
 	state    types.KeyState
-	deletion time.Time // zero unless the state is PendingDeletion
-	window   int32     // days
+	deletion time.Time // when the state is PendingDeletion
 }
 
 // alias is one alias.
@@ -149,9 +148,10 @@ func (key *key) agreement() []types.KeyAgreementAlgorithmSpec {
 // the key is in use.
 func (k *KMS) metadata(key *key) *types.KeyMetadata {
 	md := &types.KeyMetadata{
-		AWSAccountId:           aws.String(k.opts.AccountID),
-		Arn:                    aws.String(key.arn),
-		CreationDate:           aws.Time(key.created),
+		AWSAccountId: aws.String(k.opts.AccountID),
+		Arn:          aws.String(key.arn),
+		CreationDate: aws.Time(key.created),
+		//lint:ignore SA1019 KMS still answers it.
 		CustomerMasterKeySpec:  types.CustomerMasterKeySpec(key.name),
 		Description:            aws.String(key.description),
 		Enabled:                key.state == types.KeyStateEnabled,

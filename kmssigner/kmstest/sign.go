@@ -39,6 +39,7 @@ func (k *KMS) getPublicKey(in *kms.GetPublicKeyInput) (*kms.GetPublicKeyOutput, 
 		return nil, refuse("UnsupportedOperationException", "GetPublicKey is not supported for key spec %s.", key.name)
 	}
 	return &kms.GetPublicKeyOutput{
+		//lint:ignore SA1019 KMS still answers it.
 		CustomerMasterKeySpec:  types.CustomerMasterKeySpec(key.name),
 		EncryptionAlgorithms:   key.encryption(),
 		KeyAgreementAlgorithms: key.agreement(),

@@ -1,0 +1,390 @@
+package kmstest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+)
+
+// request is what a hand-made client puts on the wire.
+type request struct {
+	method, path, target, body string
+
+	creds           aws.Credentials
+	service, region string
+	at              time.Time
+	unsigned        bool
+	header          http.Header         // to sign with the rest
+	tamper          func(*http.Request) // after signing
+}
+
+// to is a request that the server of k accepts.
+func to(k *KMS, operation, body string) request {
+	return request{method: "POST", path: "/", target: "TrentService." + operation, body: body,
+		creds: k.opts.Credentials, service: "kms", region: k.opts.Region, at: time.Now()}
+}
+
+// send returns the status, the body and the header of the answer.
+func (r request) send(t *testing.T, s *Server) (int, string, http.Header) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), r.method, s.URL+r.path, strings.NewReader(r.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	req.Header.Set("X-Amz-Target", r.target)
+	for name, values := range r.header {
+		req.Header[name] = values
+	}
+	if !r.unsigned {
+		sum := sha256.Sum256([]byte(r.body))
+		if err := v4.NewSigner().SignHTTP(context.Background(), r.creds, req, hex.EncodeToString(sum[:]), r.service, r.region, r.at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.tamper != nil {
+		r.tamper(req)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body), resp.Header
+}
+
+// TestWire looks at answers as they are on the wire.
+func TestWire(t *testing.T) {
+	k := New()
+	s := NewServer(k)
+	defer s.Close()
+	id, off, symmetric := k.AddKey(p256), k.AddKey(p256), k.AddKey("SYMMETRIC_DEFAULT")
+	(fake{k, k, t}).disable(off)
+	arn := k.arn("key/" + id)
+	for _, tt := range []struct {
+		name, operation, body string
+		status                int
+		answer                string // compared as JSON, * for any value
+	}{
+		{"signature", "Sign", `{"KeyId":"` + id + `","Message":"bQ==","SigningAlgorithm":"ECDSA_SHA_256"}`,
+			200, `{"KeyId":"` + arn + `","Signature":"*","SigningAlgorithm":"ECDSA_SHA_256"}`},
+		{"public key, with both names of the spec", "GetPublicKey", `{"KeyId":"` + id + `"}`,
+			200, `{"KeyId":"` + arn + `","PublicKey":"*","KeySpec":"ECC_NIST_P256","CustomerMasterKeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","SigningAlgorithms":["ECDSA_SHA_256"]}`},
+		{"no members", "CreateAlias", `{"AliasName":"alias/a","TargetKeyId":"` + id + `"}`, 200, ``},
+		{"empty list", "ListAliases", `{"KeyId":"` + off + `"}`, 200, `{"Aliases":[],"Truncated":false}`},
+		{"error", "Sign", `{"KeyId":"` + off + `","Message":"bQ==","SigningAlgorithm":"ECDSA_SHA_256"}`,
+			400, `{"__type":"DisabledException","message":"` + k.arn("key/"+off) + ` is disabled."}`},
+		{"error with a capital Message", "GetPublicKey", `{"KeyId":"` + symmetric + `"}`,
+			400, `{"__type":"UnsupportedOperationException","Message":"GetPublicKey is not supported for key spec SYMMETRIC_DEFAULT."}`},
+		{"error without text", "Verify", `{"KeyId":"` + id + `","Message":"bQ==","Signature":"bQ==","SigningAlgorithm":"ECDSA_SHA_256"}`,
+			400, `{"__type":"KMSInvalidSignatureException"}`},
+
+		{"unknown operation", "Encrypt", `{}`,
+			400, `{"__type":"UnknownOperationException","message":"kmstest does not imitate the operation \"TrentService.Encrypt\""}`},
+		{"unknown members are ignored", "ListKeys", `{"Colour":"red","Limit":1}`, 200, `"*"`},
+		{"null is absence", "ListKeys", `{"Limit":null}`, 200, `"*"`},
+		{"member names are case-sensitive", "DescribeKey", `{"keyid":"` + id + `"}`,
+			400, `{"__type":"ValidationException","message":"1 validation error detected: Value null at 'keyId' failed to satisfy constraint: Member must not be null"}`},
+		{"required members", "Sign", `{}`,
+			400, `{"__type":"ValidationException","message":"3 validation errors detected: ` +
+				`Value null at 'keyId' failed to satisfy constraint: Member must not be null; ` +
+				`Value null at 'message' failed to satisfy constraint: Member must not be null; ` +
+				`Value null at 'signingAlgorithm' failed to satisfy constraint: Member must not be null"}`},
+		{"an empty message is there, but too short", "Sign", `{"KeyId":"` + id + `","Message":"","SigningAlgorithm":"ECDSA_SHA_256"}`,
+			400, `{"__type":"ValidationException","message":"1 validation error detected: Value at 'message' failed to satisfy constraint: Member must have length greater than or equal to 1"}`},
+
+		{"no JSON", "ListKeys", `Limit=1`, 400, `{"__type":"SerializationException","message":"*"}`},
+		{"no body", "ListKeys", ``, 400, `{"__type":"SerializationException","message":"*"}`},
+		{"half a body", "ListKeys", `{"Limit":1`, 400, `{"__type":"SerializationException","message":"*"}`},
+		{"two bodies", "ListKeys", `{}{}`, 400, `{"__type":"SerializationException","message":"*"}`},
+		{"no object", "ListKeys", `null`, 400, `{"__type":"SerializationException","message":"*"}`},
+		{"array", "ListKeys", `[]`, 400, `{"__type":"SerializationException","message":"*"}`},
+		{"deep nesting", "ListKeys", strings.Repeat(`{"a":`, 20000), 400, `{"__type":"SerializationException","message":"*"}`},
+		{"number for a string", "GetPublicKey", `{"KeyId":7}`, 400, `{"__type":"SerializationException","message":"*"}`},
+		{"string for a number", "ListKeys", `{"Limit":"7"}`, 400, `{"__type":"SerializationException","message":"*"}`},
+		{"number out of range", "ListKeys", `{"Limit":1e99}`, 400, `{"__type":"SerializationException","message":"*"}`},
+		{"base64url", "Sign", `{"KeyId":"` + id + `","Message":"-_-_","SigningAlgorithm":"ECDSA_SHA_256"}`, 400, `{"__type":"SerializationException","message":"*"}`},
+		{"base64 without padding", "Sign", `{"KeyId":"` + id + `","Message":"bQ","SigningAlgorithm":"ECDSA_SHA_256"}`, 400, `{"__type":"SerializationException","message":"*"}`},
+		{"numbers for a blob", "Sign", `{"KeyId":"` + id + `","Message":[1,2],"SigningAlgorithm":"ECDSA_SHA_256"}`, 400, `{"__type":"SerializationException","message":"*"}`},
+		{"over a megabyte", "ListKeys", `{"a":"` + strings.Repeat("x", maxBody) + `"}`, 400, `{"__type":"SerializationException","message":"*"}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			status, body, header := to(k, tt.operation, tt.body).send(t, s)
+			if status != tt.status || !sameJSON(t, body, tt.answer) {
+				t.Errorf("%d %s\nwant %d %s", status, body, tt.status, tt.answer)
+			}
+			if ct := header.Get("Content-Type"); ct != "application/x-amz-json-1.1" {
+				t.Errorf("Content-Type %q", ct)
+			}
+			if id := header.Get("x-amzn-RequestId"); !keyIDForm.MatchString(id) {
+				t.Errorf("x-amzn-RequestId %q", id)
+			}
+			date, err := http.ParseTime(header.Get("Date"))
+			if since := time.Since(date); err != nil || since < -time.Minute || since > time.Minute {
+				t.Errorf("Date %q", header.Get("Date"))
+			}
+		})
+	}
+
+	for name, change := range map[string]func(*request){
+		"GET":                 func(r *request) { r.method = "GET" },
+		"a path":              func(r *request) { r.path = "/kms" },
+		"no target":           func(r *request) { r.target = "" },
+		"another service":     func(r *request) { r.target = "DynamoDB_20120810.ListTables" },
+		"no service":          func(r *request) { r.target = "ListKeys" },
+		"case of the target":  func(r *request) { r.target = "TrentService.listKeys" },
+		"JSON 1.0":            func(r *request) { r.header = http.Header{"Content-Type": {"application/x-amz-json-1.0"}} },
+		"no content type":     func(r *request) { r.header = http.Header{"Content-Type": {}} },
+		"broken content type": func(r *request) { r.header = http.Header{"Content-Type": {";"}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := to(k, "ListKeys", "{}")
+			change(&r)
+			status, body, _ := r.send(t, s)
+			if status != 400 || !sameJSON(t, body, `{"__type":"UnknownOperationException","message":"*"}`) {
+				t.Errorf("%d %s", status, body)
+			}
+		})
+	}
+}
+
+// sameJSON compares two texts as JSON, except that the string * in want is the
+// equal of any value.
+func sameJSON(t *testing.T, got, want string) bool {
+	t.Helper()
+	if want == "" || got == "" {
+		return got == want
+	}
+	var g, w any
+	if err := json.Unmarshal([]byte(got), &g); err != nil {
+		t.Errorf("%v in %s", err, got)
+		return false
+	}
+	if err := json.Unmarshal([]byte(want), &w); err != nil {
+		t.Fatal(err)
+	}
+	return sameValue(g, w)
+}
+
+func sameValue(got, want any) bool {
+	switch want := want.(type) {
+	case string:
+		return want == "*" || got == want
+	case []any:
+		g, ok := got.([]any)
+		if !ok || len(g) != len(want) {
+			return false
+		}
+		for i := range want {
+			if !sameValue(g[i], want[i]) {
+				return false
+			}
+		}
+		return true
+	case map[string]any:
+		g, ok := got.(map[string]any)
+		if !ok || len(g) != len(want) {
+			return false
+		}
+		for name := range want {
+			v, ok := g[name]
+			if !ok || !sameValue(v, want[name]) {
+				return false
+			}
+		}
+		return true
+	}
+	return got == want
+}
+
+// TestSigV4 has one row for each way in which a request can fail to be signed.
+func TestSigV4(t *testing.T) {
+	k := New(func(o *Options) { o.Region = "eu-west-1" })
+	s := NewServer(k)
+	defer s.Close()
+	const mismatch = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
+	resign := func(old, new string) func(*http.Request) {
+		return func(r *http.Request) {
+			h := r.Header.Get("Authorization")
+			if !strings.Contains(h, old) {
+				t.Errorf("no %q in %s", old, h)
+			}
+			r.Header.Set("Authorization", strings.Replace(h, old, new, 1))
+		}
+	}
+	for _, tt := range []struct {
+		reason        string
+		change        func(*request)
+		code, message string // no code: accepted. A message may end in a star, for any rest
+	}{
+		{"as it should be", func(r *request) {}, "", ""},
+		{"an unsigned header that is not for AWS", func(r *request) { r.tamper = func(r *http.Request) { r.Header.Set("Via", "a proxy") } }, "", ""},
+		{"four minutes old", func(r *request) { r.at = r.at.Add(-4 * time.Minute) }, "", ""},
+		{"four minutes ahead", func(r *request) { r.at = r.at.Add(4 * time.Minute) }, "", ""},
+		{"parameters without spaces", func(r *request) { r.tamper = resign(", SignedHeaders", ",SignedHeaders") }, "", ""},
+
+		{"not signed at all", func(r *request) { r.unsigned = true },
+			"MissingAuthenticationTokenException", "Missing Authentication Token"},
+		{"another scheme", func(r *request) { r.tamper = func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") } },
+			"IncompleteSignatureException", "Unsupported AWS 'algorithm': 'Bearer'."},
+		{"no signature in it", func(r *request) { r.tamper = resign(" Signature=", " Sig=") },
+			"IncompleteSignatureException", "Authorization header requires 'Signature' parameter.*"},
+		{"no credential in it", func(r *request) { r.tamper = resign(" Credential=", " Cred=") },
+			"IncompleteSignatureException", "Authorization header requires 'Credential' parameter.*"},
+		{"nothing in it", func(r *request) {
+			r.tamper = func(r *http.Request) { r.Header.Set("Authorization", "AWS4-HMAC-SHA256 ,=,") }
+		},
+			"IncompleteSignatureException", "Authorization header requires 'Credential' parameter.*"},
+		{"a short credential", func(r *request) { r.tamper = resign("/kms/", "/") },
+			"IncompleteSignatureException", "Credential must have exactly 5 slash-delimited elements*"},
+		{"no date", func(r *request) { r.tamper = func(r *http.Request) { r.Header.Del("X-Amz-Date") } },
+			"IncompleteSignatureException", "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.*"},
+
+		{"an unknown access key", func(r *request) { r.creds.AccessKeyID = "AKIDOTHER" },
+			"UnrecognizedClientException", "The security token included in the request is invalid."},
+		{"a session token where there is none", func(r *request) { r.creds.SessionToken = "t" },
+			"UnrecognizedClientException", "The security token included in the request is invalid."},
+		{"another secret", func(r *request) { r.creds.SecretAccessKey += "x" },
+			"InvalidSignatureException", mismatch},
+		{"a changed body", func(r *request) {
+			r.tamper = func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{"Limit":2}`)) }
+		}, "InvalidSignatureException", mismatch},
+		{"a changed header", func(r *request) {
+			r.tamper = func(r *http.Request) { r.Header.Set("X-Amz-Target", "TrentService.ListAliases") }
+		}, "InvalidSignatureException", mismatch},
+		{"a signed header that is gone", func(r *request) {
+			r.header = http.Header{"X-Amz-Meta-A": {"1"}}
+			r.tamper = func(r *http.Request) { r.Header.Del("X-Amz-Meta-A") }
+		}, "InvalidSignatureException", mismatch},
+		{"a query that was not signed", func(r *request) { r.tamper = func(r *http.Request) { r.URL.RawQuery = "a=b" } },
+			"InvalidSignatureException", mismatch},
+		{"a changed signature", func(r *request) { r.tamper = resign("Signature=", "Signature=0") },
+			"InvalidSignatureException", mismatch},
+		{"a header for AWS that is not signed", func(r *request) { r.tamper = func(r *http.Request) { r.Header.Set("X-Amz-Meta-A", "1") } },
+			"InvalidSignatureException", "'x-amz-meta-a' must be a 'SignedHeader' in the AWS Authorization."},
+		{"the host is not signed", func(r *request) { r.tamper = resign(";host;", ";") },
+			"InvalidSignatureException", "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."},
+
+		{"another Region", func(r *request) { r.region = "us-east-1" },
+			"InvalidSignatureException", "Credential should be scoped to a valid region. "},
+		{"another service", func(r *request) { r.service = "s3" },
+			"InvalidSignatureException", "Credential should be scoped to correct service: 'kms'. "},
+		{"another terminator", func(r *request) { r.tamper = resign("/aws4_request", "/aws5_request") },
+			"InvalidSignatureException", "Credential should be scoped with a valid terminator: 'aws4_request', not 'aws5_request'. "},
+		{"another date than the header's", func(r *request) {
+			r.tamper = func(r *http.Request) {
+				r.Header.Set("X-Amz-Date", "2020"+r.Header.Get("X-Amz-Date")[4:])
+			}
+		}, "InvalidSignatureException", "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: *"},
+		{"six minutes old", func(r *request) { r.at = r.at.Add(-6 * time.Minute) },
+			"InvalidSignatureException", "Signature expired: *"},
+		{"six minutes ahead", func(r *request) { r.at = r.at.Add(6 * time.Minute) },
+			"InvalidSignatureException", "Signature not yet current: *"},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			r := to(k, "ListKeys", `{"Limit":1}`)
+			tt.change(&r)
+			status, body, _ := r.send(t, s)
+			if tt.code == "" {
+				if status != 200 {
+					t.Errorf("%d %s", status, body)
+				}
+				return
+			}
+			var e struct {
+				Type    string `json:"__type"`
+				Message string
+			}
+			json.Unmarshal([]byte(body), &e)
+			text, prefix := strings.CutSuffix(tt.message, "*")
+			if status != 400 || e.Type != tt.code || e.Message != text && !(prefix && strings.HasPrefix(e.Message, text)) {
+				t.Errorf("%d %s\nwant %s %s", status, body, tt.code, tt.message)
+			}
+		})
+	}
+}
+
+// TestSessionToken: a token that the KMS asks for must come, and the right one.
+func TestSessionToken(t *testing.T) {
+	k := New(func(o *Options) {
+		o.Credentials = aws.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "a secret of some length", SessionToken: "token"}
+	})
+	s := NewServer(k)
+	defer s.Close()
+	if _, err := s.Client().ListKeys(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	for _, token := range []string{"", "tokem"} {
+		r := to(k, "ListKeys", "{}")
+		r.creds.SessionToken = token
+		status, body, _ := r.send(t, s)
+		if status != 400 || !sameJSON(t, body, `{"__type":"UnrecognizedClientException","message":"The security token included in the request is invalid."}`) {
+			t.Errorf("token %q: %d %s", token, status, body)
+		}
+	}
+}
+
+// TestServers: several servers of one KMS, and a closed one.
+func TestServers(t *testing.T) {
+	k := New()
+	id := k.AddKey(p256)
+	a, b := NewServer(k), NewServer(k)
+	defer b.Close()
+	f := fake{a.Client(), k, t}
+	f.alias("alias/x", id)
+	f = fake{b.Client(), k, t}
+	f.mustSign(signInput("alias/x", []byte("m"), es256))
+	a.Close()
+	_, err := a.Client().ListKeys(t.Context(), nil, func(o *kms.Options) { o.Retryer = aws.NopRetryer{} })
+	if err == nil {
+		t.Error("a closed server answers")
+	}
+}
+
+// TestUnsigned: a client without credentials does not sign, and the SDK does not
+// complain.
+func TestUnsigned(t *testing.T) {
+	s := NewServer(New())
+	defer s.Close()
+	cfg := s.Config()
+	cfg.Credentials = aws.AnonymousCredentials{}
+	_, err := kms.NewFromConfig(cfg).ListKeys(t.Context(), nil)
+	check(t, err, "ListKeys", "MissingAuthenticationTokenException", "Missing Authentication Token")
+}
+
+// FuzzServe: whatever comes in, an answer goes out.
+func FuzzServe(f *testing.F) {
+	k := New()
+	id := k.AddKey(p256)
+	for _, body := range []string{
+		``, `{}`, `null`, `{"KeyId":"` + id + `","Message":"bQ==","SigningAlgorithm":"ECDSA_SHA_256","GrantTokens":[""]}`,
+		`{"KeyId":"arn:aws:kms:us-east-1:111122223333:alias/","TargetKeyId":"` + id + `","AliasName":"alias/aws/"}`,
+		`{"Limit":-1,"Marker":"YWZ0ZXIg","Tags":[{"TagKey":null}],"PendingWindowInDays":7}`,
+	} {
+		f.Add("TrentService.Sign", []byte(body))
+	}
+	f.Fuzz(func(t *testing.T, target string, body []byte) {
+		if !strings.HasPrefix(target, targetPrefix) {
+			for name := range operations {
+				k.serve(targetPrefix+name, body)
+			}
+		}
+		if a := k.serve(target, body); a.status != 200 && a.status != 400 {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	})
+}

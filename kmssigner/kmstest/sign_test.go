@@ -1,0 +1,447 @@
+//lint:file-ignore SA1019 KMS still takes and answers CustomerMasterKeySpec.
+
+package kmstest
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+	"math/big"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+// Short names for the tables.
+const (
+	p256    = types.KeySpecEccNistP256
+	p384    = types.KeySpecEccNistP384
+	p521    = types.KeySpecEccNistP521
+	rsa2048 = types.KeySpecRsa2048
+	es256   = types.SigningAlgorithmSpecEcdsaSha256
+	es384   = types.SigningAlgorithmSpecEcdsaSha384
+	es512   = types.SigningAlgorithmSpecEcdsaSha512
+	rs256   = types.SigningAlgorithmSpecRsassaPkcs1V15Sha256
+	ps256   = types.SigningAlgorithmSpecRsassaPssSha256
+	ps384   = types.SigningAlgorithmSpecRsassaPssSha384
+	ps512   = types.SigningAlgorithmSpecRsassaPssSha512
+	raw     = types.MessageTypeRaw
+	predig  = types.MessageTypeDigest
+	mu      = types.MessageTypeExternalMu
+)
+
+func (f fake) publicKey(id string) *kms.GetPublicKeyOutput {
+	f.t.Helper()
+	out, err := f.GetPublicKey(f.t.Context(), &kms.GetPublicKeyInput{KeyId: &id})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return out
+}
+
+func (f fake) mustSign(in *kms.SignInput) []byte {
+	f.t.Helper()
+	out, err := f.Sign(f.t.Context(), in)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if got := aws.ToString(out.KeyId); !strings.HasPrefix(got, f.kms.arn("key/")) {
+		f.t.Errorf("Sign answers KeyId %q, want a key ARN", got)
+	}
+	if out.SigningAlgorithm != in.SigningAlgorithm {
+		f.t.Errorf("Sign answers algorithm %s, want %s", out.SigningAlgorithm, in.SigningAlgorithm)
+	}
+	return out.Signature
+}
+
+// TestSignatures has the standard library judge the signatures, of a message
+// and of its digest, for each spec with each of its algorithms.
+func TestSignatures(t *testing.T) {
+	for _, tt := range []struct {
+		spec types.KeySpec
+		algs []types.SigningAlgorithmSpec
+		size int // of the public key's SubjectPublicKeyInfo
+	}{
+		{p256, []types.SigningAlgorithmSpec{es256}, 91},
+		{p384, []types.SigningAlgorithmSpec{es384}, 120},
+		{p521, []types.SigningAlgorithmSpec{es512}, 158},
+		{rsa2048, specs[rsa2048].signing, 294},
+		{types.KeySpecRsa3072, specs[rsa2048].signing, 422},
+		{types.KeySpecRsa4096, specs[rsa2048].signing, 550},
+	} {
+		t.Run(string(tt.spec), func(t *testing.T) {
+			onBoth(t, func(t *testing.T, f fake) { testSignatures(t, f, tt.spec, tt.algs, tt.size) })
+		})
+	}
+}
+
+func testSignatures(t *testing.T, f fake, spec types.KeySpec, algs []types.SigningAlgorithmSpec, size int) {
+	id := f.kms.AddKey(spec)
+	got := f.publicKey(id)
+	want := &kms.GetPublicKeyOutput{
+		CustomerMasterKeySpec: types.CustomerMasterKeySpec(spec),
+		KeyId:                 aws.String(f.kms.arn("key/" + id)),
+		KeySpec:               spec,
+		KeyUsage:              signVerify,
+		PublicKey:             got.PublicKey,
+		SigningAlgorithms:     algs,
+		ResultMetadata:        got.ResultMetadata,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("GetPublicKey = %+v\nwant %+v", got, want)
+	}
+	if len(got.PublicKey) != size {
+		t.Errorf("SPKI of %d bytes, want %d", len(got.PublicKey), size)
+	}
+	public, err := x509.ParsePKIXPublicKey(got.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, alg := range algs {
+		for _, n := range []int{1, 100, 4096} {
+			msg := make([]byte, n)
+			rand.Read(msg)
+			h := hashes[alg].New()
+			h.Write(msg)
+			digest := h.Sum(nil)
+			ofMsg := f.mustSign(signInput(id, msg, alg))
+			ofDigest := f.mustSign(&kms.SignInput{KeyId: &id, Message: digest, MessageType: predig, SigningAlgorithm: alg})
+			for _, sig := range [][]byte{ofMsg, ofDigest} {
+				if err := verifyStd(public, alg, digest, sig); err != nil {
+					t.Errorf("%s over %d bytes: %v", alg, n, err)
+				}
+				// The two modes are interchangeable for Verify too.
+				for _, in := range []*kms.VerifyInput{
+					{Message: msg},
+					{Message: msg, MessageType: raw},
+					{Message: digest, MessageType: predig},
+				} {
+					in.KeyId, in.Signature, in.SigningAlgorithm = &id, sig, alg
+					out, err := f.Verify(t.Context(), in)
+					if err != nil {
+						t.Errorf("Verify %s: %v", alg, err)
+					} else if !out.SignatureValid || aws.ToString(out.KeyId) != *want.KeyId || out.SigningAlgorithm != alg {
+						t.Errorf("Verify %s = %+v", alg, out)
+					}
+				}
+			}
+			if deterministic := strings.HasPrefix(string(alg), "RSASSA_PKCS1"); bytes.Equal(ofMsg, ofDigest) != deterministic {
+				t.Errorf("%s: two signatures of one message are equal: %v, want %v", alg, !deterministic, deterministic)
+			}
+		}
+	}
+}
+
+// verifyStd is strict where KMS is: salt as long as the hash.
+func verifyStd(public any, alg types.SigningAlgorithmSpec, digest, sig []byte) error {
+	hash := hashes[alg]
+	switch public := public.(type) {
+	case *ecdsa.PublicKey:
+		if !ecdsa.VerifyASN1(public, digest, sig) {
+			return fmt.Errorf("crypto/ecdsa rejects it")
+		}
+		return nil
+	case *rsa.PublicKey:
+		if strings.HasPrefix(string(alg), "RSASSA_PSS") {
+			return rsa.VerifyPSS(public, hash, digest, sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		}
+		return rsa.VerifyPKCS1v15(public, hash, digest, sig)
+	}
+	return fmt.Errorf("public key of type %T", public)
+}
+
+// TestHighS: KMS does not normalise s, so verifiers that demand a low s must be
+// seen to fail, and half of all signatures have a high one.
+func TestHighS(t *testing.T) {
+	k := New()
+	f := fake{k, k, t}
+	for _, spec := range []types.KeySpec{p256, p384, p521} {
+		id := k.AddKey(spec)
+		public, err := x509.ParsePKIXPublicKey(f.publicKey(id).PublicKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		half := new(big.Int).Rsh(public.(*ecdsa.PublicKey).Params().N, 1)
+		high := 0
+		for range 64 {
+			var sig struct{ R, S *big.Int }
+			if _, err := asn1.Unmarshal(f.mustSign(signInput(id, []byte("m"), specs[spec].signing[0])), &sig); err != nil {
+				t.Fatal(err)
+			}
+			if sig.S.Cmp(half) > 0 {
+				high++
+			}
+		}
+		if high == 0 || high == 64 { // either is a matter of 1 in 2^63
+			t.Errorf("%s: %d of 64 signatures have a high s", spec, high)
+		}
+	}
+}
+
+// TestSignRefusals has one row for each reason for which KMS refuses to sign.
+// The same reasons hold for Verify, in the same order.
+func TestSignRefusals(t *testing.T) {
+	onBoth(t, func(t *testing.T, f fake) {
+		ec, ec384, rsa := f.kms.AddKey(p256), f.kms.AddKey(p384), f.kms.AddKey(rsa2048)
+		disabled, doomed := f.kms.AddKey(p256), f.kms.AddKey(p256)
+		f.disable(disabled)
+		f.scheduleDeletion(doomed)
+		agree := f.create(p256, keyAgreement)
+		decrypt := f.create(rsa2048, encryptDecrypt)
+		symmetric := f.kms.AddKey(types.KeySpecSymmetricDefault)
+		arn := func(id string) string { return f.kms.arn("key/" + id) }
+		bytes := func(n int) []byte { return make([]byte, n) }
+		enum := "Member must satisfy enum value set: ["
+		for _, tt := range []struct {
+			reason  string
+			in      kms.SignInput
+			code    string
+			message string // with {op} for the operation
+		}{
+			{"the model's minimum is 1 byte, whatever the prose says",
+				kms.SignInput{KeyId: &ec, Message: bytes(0), SigningAlgorithm: es256},
+				"ValidationException", "1 validation error detected: Value at 'message' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+			{"the maximum is 4096 bytes",
+				kms.SignInput{KeyId: &ec, Message: bytes(4097), SigningAlgorithm: es256},
+				"ValidationException", "1 validation error detected: Value at 'message' failed to satisfy constraint: Member must have length less than or equal to 4096"},
+			{"the form of a request is checked before the key is looked up",
+				kms.SignInput{KeyId: aws.String("alias/none"), Message: bytes(0), SigningAlgorithm: es256},
+				"ValidationException", "1 validation error detected: Value at 'message' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+			{"all that is wrong with the form is reported at once",
+				kms.SignInput{KeyId: aws.String(""), Message: bytes(0), SigningAlgorithm: es256},
+				"ValidationException", "2 validation errors detected: Value '' at 'keyId' failed to satisfy constraint: Member must have length greater than or equal to 1; " +
+					"Value at 'message' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+			{"algorithms outside the enum",
+				kms.SignInput{KeyId: &ec, Message: bytes(1), SigningAlgorithm: "ES256"},
+				"ValidationException", "1 validation error detected: Value 'ES256' at 'signingAlgorithm' failed to satisfy constraint: " + enum + "*"},
+			{"message types outside the enum",
+				kms.SignInput{KeyId: &ec, Message: bytes(1), SigningAlgorithm: es256, MessageType: "HASH"},
+				"ValidationException", "1 validation error detected: Value 'HASH' at 'messageType' failed to satisfy constraint: " + enum + "*"},
+			{"at most ten grant tokens",
+				kms.SignInput{KeyId: &ec, Message: bytes(1), SigningAlgorithm: es256, GrantTokens: strings.Split("abcdefghijk", "")},
+				"ValidationException", "1 validation error detected: Value at 'grantTokens' failed to satisfy constraint: Member must have length less than or equal to 10"},
+
+			{"keys that do not exist",
+				kms.SignInput{KeyId: aws.String("01234567-89ab-cdef-0123-456789abcdef"), Message: bytes(1), SigningAlgorithm: es256},
+				"NotFoundException", "Key '" + arn("01234567-89ab-cdef-0123-456789abcdef") + "' does not exist"},
+
+			{"disabled keys",
+				kms.SignInput{KeyId: &disabled, Message: bytes(1), SigningAlgorithm: es256},
+				"DisabledException", arn(disabled) + " is disabled."},
+			{"keys that are to be deleted",
+				kms.SignInput{KeyId: &doomed, Message: bytes(1), SigningAlgorithm: es256},
+				"KMSInvalidStateException", arn(doomed) + " is pending deletion."},
+			{"the state is checked before the algorithm",
+				kms.SignInput{KeyId: &disabled, Message: bytes(1), SigningAlgorithm: rs256},
+				"DisabledException", arn(disabled) + " is disabled."},
+
+			{"elliptic curve keys for key agreement",
+				kms.SignInput{KeyId: &agree, Message: bytes(1), SigningAlgorithm: es256},
+				"InvalidKeyUsageException", arn(agree) + " key usage is KEY_AGREEMENT which is not valid for {op}."},
+			{"RSA keys for encryption",
+				kms.SignInput{KeyId: &decrypt, Message: bytes(1), SigningAlgorithm: rs256},
+				"InvalidKeyUsageException", arn(decrypt) + " key usage is ENCRYPT_DECRYPT which is not valid for {op}."},
+			{"symmetric keys; and the usage is checked before the algorithm",
+				kms.SignInput{KeyId: &symmetric, Message: bytes(1), SigningAlgorithm: es256},
+				"InvalidKeyUsageException", arn(symmetric) + " key usage is ENCRYPT_DECRYPT which is not valid for {op}."},
+
+			{"the hash is tied to the curve",
+				kms.SignInput{KeyId: &ec, Message: bytes(1), SigningAlgorithm: es384},
+				"InvalidKeyUsageException", "Algorithm ECDSA_SHA_384 is incompatible with key spec ECC_NIST_P256."},
+			{"the hash is tied to the curve, the other way round",
+				kms.SignInput{KeyId: &ec384, Message: bytes(1), SigningAlgorithm: es256},
+				"InvalidKeyUsageException", "Algorithm ECDSA_SHA_256 is incompatible with key spec ECC_NIST_P384."},
+			{"algorithms of another type of key",
+				kms.SignInput{KeyId: &rsa, Message: bytes(1), SigningAlgorithm: es256},
+				"InvalidKeyUsageException", "Algorithm ECDSA_SHA_256 is incompatible with key spec RSA_2048."},
+			{"the algorithm is checked before the digest",
+				kms.SignInput{KeyId: &ec, Message: bytes(1), MessageType: predig, SigningAlgorithm: es384},
+				"InvalidKeyUsageException", "Algorithm ECDSA_SHA_384 is incompatible with key spec ECC_NIST_P256."},
+
+			{"digests that are too short",
+				kms.SignInput{KeyId: &ec, Message: bytes(31), MessageType: predig, SigningAlgorithm: es256},
+				"ValidationException", "Digest is invalid length for algorithm ECDSA_SHA_256."},
+			{"digests that are too long, though ECDSA could cut them",
+				kms.SignInput{KeyId: &ec, Message: bytes(48), MessageType: predig, SigningAlgorithm: es256},
+				"ValidationException", "Digest is invalid length for algorithm ECDSA_SHA_256."},
+			{"digests of another hash with RSA",
+				kms.SignInput{KeyId: &rsa, Message: bytes(32), MessageType: predig, SigningAlgorithm: ps384},
+				"ValidationException", "Digest is invalid length for algorithm RSASSA_PSS_SHA_384."},
+			{"EXTERNAL_MU is for ML-DSA only",
+				kms.SignInput{KeyId: &ec, Message: bytes(64), MessageType: mu, SigningAlgorithm: es256},
+				"ValidationException", "Message type EXTERNAL_MU is incompatible with key spec ECC_NIST_P256."},
+			{"EXTERNAL_MU with RSA",
+				kms.SignInput{KeyId: &rsa, Message: bytes(64), MessageType: mu, SigningAlgorithm: ps512},
+				"ValidationException", "Message type EXTERNAL_MU is incompatible with key spec RSA_2048."},
+
+			{"DryRun where the call would have succeeded",
+				kms.SignInput{KeyId: &ec, Message: bytes(1), SigningAlgorithm: es256, DryRun: aws.Bool(true)},
+				"DryRunOperationException", "The request would have succeeded, but the DryRun option is set."},
+			{"any other reason goes before DryRun",
+				kms.SignInput{KeyId: &ec, Message: bytes(33), MessageType: predig, SigningAlgorithm: es256, DryRun: aws.Bool(true)},
+				"ValidationException", "Digest is invalid length for algorithm ECDSA_SHA_256."},
+		} {
+			t.Run(tt.reason, func(t *testing.T) {
+				out, err := f.Sign(t.Context(), &tt.in)
+				if out != nil {
+					t.Errorf("an answer beside the error: %+v", out)
+				}
+				checkPrefix(t, err, "Sign", tt.code, tt.message)
+				if tt.code == "DryRunOperationException" {
+					return // Verify would look at the signature first
+				}
+				_, err = f.Verify(t.Context(), &kms.VerifyInput{KeyId: tt.in.KeyId, Message: tt.in.Message, MessageType: tt.in.MessageType,
+					SigningAlgorithm: tt.in.SigningAlgorithm, GrantTokens: tt.in.GrantTokens, DryRun: tt.in.DryRun, Signature: bytes(64)})
+				checkPrefix(t, err, "Verify", tt.code, tt.message)
+			})
+		}
+	})
+}
+
+// checkPrefix is check for a text that may end in a star, for the rest.
+func checkPrefix(t *testing.T, err error, operation, code, message string) {
+	t.Helper()
+	message = strings.ReplaceAll(message, "{op}", operation)
+	if start, ok := strings.CutSuffix(message, "*"); ok && err != nil && strings.Contains(err.Error(), start) {
+		_, end, _ := strings.Cut(err.Error(), start)
+		message = start + end
+	}
+	check(t, err, operation, code, message)
+}
+
+// TestVerifyRefusals: a signature that does not verify is an error, without any
+// text, and never an answer of false.
+func TestVerifyRefusals(t *testing.T) {
+	onBoth(t, func(t *testing.T, f fake) {
+		ec, other, rs := f.kms.AddKey(p256), f.kms.AddKey(p256), f.kms.AddKey(rsa2048)
+		msg := []byte("message")
+		digest := sha256.Sum256(msg)
+		good := f.mustSign(signInput(ec, msg, es256))
+		pss := f.mustSign(signInput(rs, msg, ps256))
+		short := f.kms.keys[rs].material.(rsaKey).private
+		maxSalt, err := rsa.SignPSS(rand.Reader, short, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthAuto})
+		if err != nil {
+			t.Fatal(err)
+		}
+		edit := func(sig []byte, f func([]byte)) []byte { sig = bytes.Clone(sig); f(sig); return sig }
+		for _, tt := range []struct {
+			reason   string
+			id       string
+			alg      types.SigningAlgorithmSpec
+			msg, sig []byte
+		}{
+			{"another message", ec, es256, []byte("messagf"), good},
+			{"another key", other, es256, msg, good},
+			{"a changed signature", ec, es256, msg, edit(good, func(b []byte) { b[len(b)-1] ^= 1 })},
+			{"a byte after the signature", ec, es256, msg, append(bytes.Clone(good), 0)},
+			{"a byte short", ec, es256, msg, good[:len(good)-1]},
+			{"R and S without DER", ec, es256, msg, make([]byte, 64)},
+			{"one byte", ec, es256, msg, []byte{0}},
+			{"another padding", rs, rs256, msg, pss},
+			{"another salt length than the hash's", rs, ps256, msg, maxSalt},
+			{"a zero before an RSA signature", rs, ps256, msg, append([]byte{0}, pss...)},
+		} {
+			for _, dry := range []bool{false, true} { // a dry run checks the signature too
+				_, err := f.Verify(t.Context(), &kms.VerifyInput{KeyId: &tt.id, Message: tt.msg, Signature: tt.sig, SigningAlgorithm: tt.alg, DryRun: &dry})
+				t.Run(tt.reason, func(t *testing.T) { check(t, err, "Verify", "KMSInvalidSignatureException", "") })
+			}
+		}
+		verify := func(sig []byte, dry bool) error {
+			_, err := f.Verify(t.Context(), &kms.VerifyInput{KeyId: &ec, Message: msg, Signature: sig, SigningAlgorithm: es256, DryRun: &dry})
+			return err
+		}
+		check(t, verify(good, true), "Verify", "DryRunOperationException", dryRun.message)
+		const constraint = "1 validation error detected: Value at 'signature' failed to satisfy constraint: Member must have length "
+		check(t, verify([]byte{}, false), "Verify", "ValidationException", constraint+"greater than or equal to 1")
+		check(t, verify(make([]byte, 6145), false), "Verify", "ValidationException", constraint+"less than or equal to 6144")
+	})
+}
+
+func TestGetPublicKey(t *testing.T) {
+	onBoth(t, func(t *testing.T, f fake) {
+		get := func(id string) error {
+			_, err := f.GetPublicKey(t.Context(), &kms.GetPublicKeyInput{KeyId: &id})
+			return err
+		}
+		id := f.kms.AddKey(p256)
+		f.disable(id)
+		if err := get(id); err != nil {
+			t.Errorf("of a disabled key: %v", err)
+		}
+		f.scheduleDeletion(id)
+		check(t, get(id), "GetPublicKey", "KMSInvalidStateException", f.kms.arn("key/"+id)+" is pending deletion.")
+		id = f.kms.AddKey(types.KeySpecSymmetricDefault)
+		check(t, get(id), "GetPublicKey", "UnsupportedOperationException", "GetPublicKey is not supported for key spec SYMMETRIC_DEFAULT.")
+		check(t, get("nonsense"), "GetPublicKey", "NotFoundException", "Invalid keyId 'nonsense'")
+
+		out := f.publicKey(f.create(rsa2048, encryptDecrypt))
+		if want := []types.EncryptionAlgorithmSpec{"RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"}; !reflect.DeepEqual(out.EncryptionAlgorithms, want) ||
+			out.SigningAlgorithms != nil || out.KeyUsage != encryptDecrypt {
+			t.Errorf("of an RSA key for encryption: %+v", out)
+		}
+		out = f.publicKey(f.create(p384, keyAgreement))
+		if want := []types.KeyAgreementAlgorithmSpec{"ECDH"}; !reflect.DeepEqual(out.KeyAgreementAlgorithms, want) ||
+			out.SigningAlgorithms != nil || out.KeyUsage != keyAgreement {
+			t.Errorf("of a P-384 key for key agreement: %+v", out)
+		}
+	})
+}
+
+func TestDisabledHidesPublicKey(t *testing.T) {
+	onBoth(t, func(t *testing.T, f fake) {
+		id := f.kms.AddKey(p256)
+		f.publicKey(id)
+		f.disable(id)
+		_, err := f.GetPublicKey(t.Context(), &kms.GetPublicKeyInput{KeyId: &id})
+		check(t, err, "GetPublicKey", "DisabledException", f.kms.arn("key/"+id)+" is disabled.")
+	}, func(o *Options) { o.DisabledHidesPublicKey = true })
+}
+
+// TestConcurrent is for the race detector.
+func TestConcurrent(t *testing.T) {
+	onBoth(t, func(t *testing.T, f fake) {
+		id := f.kms.AddKey(p256)
+		f.alias("alias/a", id)
+		var wg sync.WaitGroup
+		for i := range 16 {
+			wg.Go(func() {
+				ctx := t.Context()
+				for range 4 {
+					if _, err := f.Sign(ctx, signInput("alias/a", []byte("m"), es256)); err != nil {
+						t.Error(err)
+					}
+					other := f.kms.AddKey(p256)
+					name := fmt.Sprintf("alias/%s", other)
+					f.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &name, TargetKeyId: &other})
+					f.UpdateAlias(ctx, &kms.UpdateAliasInput{AliasName: &name, TargetKeyId: &id})
+					f.DisableKey(ctx, &kms.DisableKeyInput{KeyId: &other})
+					f.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &other})
+					f.EnableKey(ctx, &kms.EnableKeyInput{KeyId: &other})
+					f.ListAliases(ctx, nil)
+					f.ListKeys(ctx, nil)
+					if i%2 == 0 {
+						f.DeleteAlias(ctx, &kms.DeleteAliasInput{AliasName: &name})
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if n := len(f.kms.keys); n != 65 {
+			t.Errorf("%d keys, want 65", n)
+		}
+		if n := len(f.kms.aliases); n != 33 {
+			t.Errorf("%d aliases, want 33", n)
+		}
+	})
+}
