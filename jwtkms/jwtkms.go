@@ -76,11 +76,7 @@ var (
 // one.
 func newPS(lax *jwt.SigningMethodRSAPSS) *SigningMethod {
 	opts := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: lax.Hash}
-	strict := &jwt.SigningMethodRSAPSS{
-		SigningMethodRSA: lax.SigningMethodRSA,
-		Options:          opts,
-		VerifyOptions:    opts,
-	}
+	strict := &jwt.SigningMethodRSAPSS{SigningMethodRSA: lax.SigningMethodRSA, Options: opts}
 	return &SigningMethod{opts, nil, strict}
 }
 
