@@ -22,7 +22,7 @@ func (k *KMS) createKey(in *kms.CreateKeyInput) (*kms.CreateKeyOutput, error) {
 }
 
 func (k *KMS) addKey(in *kms.CreateKeyInput) (*types.KeyMetadata, error) {
-	name, usage, err := checkCreateKey(in)
+	name, usage, err := k.checkCreateKey(in)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (k *KMS) addKey(in *kms.CreateKeyInput) (*types.KeyMetadata, error) {
 func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 // checkCreateKey decides the spec and the usage of a new key.
-func checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUsageType, error) {
+func (k *KMS) checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUsageType, error) {
 	invalid := func(format string, args ...any) (types.KeySpec, types.KeyUsageType, error) {
 		return "", "", refuse("ValidationException", format, args...)
 	}
@@ -94,11 +94,10 @@ func checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUsageType, 
 		}
 		usage = encryptDecrypt
 	}
-	s, ok := specs[name]
-	if !ok {
-		return "", "", refuse("UnsupportedOperationException", "kmstest cannot make keys of spec %s", name)
+	if name == types.KeySpecSm2 && k.opts.Partition != "aws-cn" {
+		return invalid("KeySpec SM2 is not supported in Region %s: it is for China Regions only.", k.opts.Region)
 	}
-	if !slices.Contains(s.usages, usage) {
+	if !slices.Contains(specs[name].usages, usage) {
 		return invalid("KeyUsage %s is not compatible with KeySpec %s", usage, name)
 	}
 	if in.CustomKeyStoreId != nil {

@@ -30,6 +30,17 @@ func (k *KMS) Verify(ctx context.Context, in *kms.VerifyInput, optFns ...func(*k
 	return k.client.Verify(ctx, in, optFns...)
 }
 
+// GenerateMac does what the method of *kms.Client does.
+func (k *KMS) GenerateMac(ctx context.Context, in *kms.GenerateMacInput, optFns ...func(*kms.Options)) (*kms.GenerateMacOutput, error) {
+	return k.client.GenerateMac(ctx, in, optFns...)
+}
+
+// VerifyMac does what the method of *kms.Client does: a MAC that does not verify
+// is a KMSInvalidMacException, never an answer of false.
+func (k *KMS) VerifyMac(ctx context.Context, in *kms.VerifyMacInput, optFns ...func(*kms.Options)) (*kms.VerifyMacOutput, error) {
+	return k.client.VerifyMac(ctx, in, optFns...)
+}
+
 // DescribeKey does what the method of *kms.Client does.
 func (k *KMS) DescribeKey(ctx context.Context, in *kms.DescribeKeyInput, optFns ...func(*kms.Options)) (*kms.DescribeKeyOutput, error) {
 	return k.client.DescribeKey(ctx, in, optFns...)

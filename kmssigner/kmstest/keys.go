@@ -72,7 +72,7 @@ func (k *KMS) localResource(operation, arn string) (string, error) {
 	if m == nil {
 		// The operations that use a key do not model InvalidArnException.
 		switch operation {
-		case "Sign", "Verify", "CreateAlias", "UpdateAlias":
+		case "Sign", "Verify", "GenerateMac", "VerifyMac", "CreateAlias", "UpdateAlias":
 			return "", notFound("Invalid arn %s", arn)
 		}
 		return "", refuse("InvalidArnException", "Invalid arn %s", arn)
@@ -124,24 +124,30 @@ func (k *KMS) forUse(operation, id string, usage types.KeyUsageType) (key, error
 // The algorithms that a key's answers list are those of its usage.
 
 func (key *key) signing() []types.SigningAlgorithmSpec {
-	if key.usage != signVerify {
-		return nil
-	}
-	return key.spec.signing
+	return ifUsage(key, signVerify, key.spec.signing)
+}
+
+func (key *key) macs() []types.MacAlgorithmSpec {
+	return ifUsage(key, generateVerifyMac, key.spec.mac)
 }
 
 func (key *key) encryption() []types.EncryptionAlgorithmSpec {
-	if key.usage != encryptDecrypt {
-		return nil
-	}
-	return key.spec.encryption
+	return ifUsage(key, encryptDecrypt, key.spec.encryption)
 }
 
 func (key *key) agreement() []types.KeyAgreementAlgorithmSpec {
-	if key.usage != keyAgreement {
+	return ifUsage(key, keyAgreement, key.spec.agreement)
+}
+
+func (key *key) encapsulation() []types.EncapsulationAlgorithmSpec {
+	return ifUsage(key, encapsulate, key.spec.encapsulation)
+}
+
+func ifUsage[A any](key *key, usage types.KeyUsageType, algs []A) []A {
+	if key.usage != usage {
 		return nil
 	}
-	return key.spec.agreement
+	return algs
 }
 
 // metadata is what DescribeKey and CreateKey answer. The caller holds k.mu if
@@ -152,19 +158,21 @@ func (k *KMS) metadata(key *key) *types.KeyMetadata {
 		Arn:          aws.String(key.arn),
 		CreationDate: aws.Time(key.created),
 		//lint:ignore SA1019 KMS still answers it.
-		CustomerMasterKeySpec:  types.CustomerMasterKeySpec(key.name),
-		Description:            aws.String(key.description),
-		Enabled:                key.state == types.KeyStateEnabled,
-		EncryptionAlgorithms:   key.encryption(),
-		KeyAgreementAlgorithms: key.agreement(),
-		KeyId:                  aws.String(key.id),
-		KeyManager:             types.KeyManagerTypeCustomer,
-		KeySpec:                key.name,
-		KeyState:               key.state,
-		KeyUsage:               key.usage,
-		MultiRegion:            aws.Bool(key.multiRegion),
-		Origin:                 types.OriginTypeAwsKms,
-		SigningAlgorithms:      key.signing(),
+		CustomerMasterKeySpec:   types.CustomerMasterKeySpec(key.name),
+		Description:             aws.String(key.description),
+		Enabled:                 key.state == types.KeyStateEnabled,
+		EncapsulationAlgorithms: key.encapsulation(),
+		EncryptionAlgorithms:    key.encryption(),
+		KeyAgreementAlgorithms:  key.agreement(),
+		KeyId:                   aws.String(key.id),
+		KeyManager:              types.KeyManagerTypeCustomer,
+		KeySpec:                 key.name,
+		KeyState:                key.state,
+		KeyUsage:                key.usage,
+		MacAlgorithms:           key.macs(),
+		MultiRegion:             aws.Bool(key.multiRegion),
+		Origin:                  types.OriginTypeAwsKms,
+		SigningAlgorithms:       key.signing(),
 	}
 	if key.multiRegion {
 		md.MultiRegionConfiguration = &types.MultiRegionConfiguration{

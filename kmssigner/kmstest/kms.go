@@ -25,7 +25,9 @@
 // ignored); request quotas, latency and prices; eventual consistency (a change
 // is seen at once); CloudTrail; custom key stores; imported key material; the
 // passing of time (a key that is pending deletion stays so). Operations outside
-// the methods of [KMS] answer UnknownOperationException.
+// the methods of [KMS] answer UnknownOperationException; so keys for encryption, key
+// agreement and key encapsulation can be made and looked at, but not used. SM2 keys
+// do not sign either.
 //
 // A KMS and a Server are safe for concurrent use.
 package kmstest
@@ -116,7 +118,8 @@ func New(optFns ...func(*Options)) *KMS {
 
 // AddKey makes an enabled key and returns its key id (not its ARN). The key's
 // usage is SIGN_VERIFY where the spec allows that, and otherwise the only one it
-// allows. AddKey panics on a spec that it cannot make.
+// allows: GENERATE_VERIFY_MAC for HMAC keys, say. CreateKey makes the others. AddKey
+// panics on a spec that KMS does not have, SM2 outside the China Regions included.
 func (k *KMS) AddKey(spec types.KeySpec) string {
 	s, ok := specs[spec]
 	if !ok {

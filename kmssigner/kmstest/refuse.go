@@ -158,7 +158,15 @@ func badState(arn string, state types.KeyState) *refusal {
 	return refuse("KMSInvalidStateException", "%s is in state %s.", arn, state)
 }
 
-// invalidSignature has no text in KMS either.
-var invalidSignature = &refusal{code: "KMSInvalidSignatureException"}
+// incompatible is what an algorithm that is not the key's answers.
+func incompatible(alg string, name types.KeySpec) *refusal {
+	return refuse("InvalidKeyUsageException", "Algorithm %s is incompatible with key spec %s.", alg, name)
+}
+
+// These two have no text in KMS either.
+var (
+	invalidSignature = &refusal{code: "KMSInvalidSignatureException"}
+	invalidMac       = &refusal{code: "KMSInvalidMacException"}
+)
 
 var dryRun = refuse("DryRunOperationException", "The request would have succeeded, but the DryRun option is set.")

@@ -40,14 +40,15 @@ func (k *KMS) getPublicKey(in *kms.GetPublicKeyInput) (*kms.GetPublicKeyOutput, 
 	}
 	return &kms.GetPublicKeyOutput{
 		//lint:ignore SA1019 KMS still answers it.
-		CustomerMasterKeySpec:  types.CustomerMasterKeySpec(key.name),
-		EncryptionAlgorithms:   key.encryption(),
-		KeyAgreementAlgorithms: key.agreement(),
-		KeyId:                  aws.String(key.arn),
-		KeySpec:                key.name,
-		KeyUsage:               key.usage,
-		PublicKey:              spki,
-		SigningAlgorithms:      key.signing(),
+		CustomerMasterKeySpec:   types.CustomerMasterKeySpec(key.name),
+		EncapsulationAlgorithms: key.encapsulation(),
+		EncryptionAlgorithms:    key.encryption(),
+		KeyAgreementAlgorithms:  key.agreement(),
+		KeyId:                   aws.String(key.arn),
+		KeySpec:                 key.name,
+		KeyUsage:                key.usage,
+		PublicKey:               spki,
+		SigningAlgorithms:       key.signing(),
 	}, nil
 }
 
@@ -61,13 +62,14 @@ func (k *KMS) sign(in *kms.SignInput) (*kms.SignOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := key.accepts(in.SigningAlgorithm, in.MessageType, in.Message); err != nil {
+	secret, err := key.signer(in.SigningAlgorithm, in.MessageType, in.Message)
+	if err != nil {
 		return nil, err
 	}
 	if aws.ToBool(in.DryRun) {
 		return nil, dryRun
 	}
-	sig, err := key.material.sign(in.SigningAlgorithm, in.MessageType, in.Message)
+	sig, err := secret.sign(in.SigningAlgorithm, in.MessageType, in.Message)
 	if err != nil {
 		return nil, err
 	}
@@ -89,11 +91,12 @@ func (k *KMS) verify(in *kms.VerifyInput) (*kms.VerifyOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := key.accepts(in.SigningAlgorithm, in.MessageType, in.Message); err != nil {
+	secret, err := key.signer(in.SigningAlgorithm, in.MessageType, in.Message)
+	if err != nil {
 		return nil, err
 	}
 	// A bad signature is reported even when this is a dry run.
-	if !key.material.verify(in.SigningAlgorithm, in.MessageType, in.Message, in.Signature) {
+	if !secret.verify(in.SigningAlgorithm, in.MessageType, in.Message, in.Signature) {
 		return nil, invalidSignature
 	}
 	if aws.ToBool(in.DryRun) {
@@ -118,18 +121,33 @@ func checkSigning(v *violations, id *string, msg []byte, t types.MessageType, al
 	oneOf(v, "signingAlgorithm", alg)
 }
 
-// accepts checks an algorithm against the key, then the message against both.
-func (key *key) accepts(alg types.SigningAlgorithmSpec, t types.MessageType, msg []byte) error {
+// signer returns the secret of a key that signs, after checking the algorithm
+// against the key, then the message against both.
+func (key *key) signer(alg types.SigningAlgorithmSpec, t types.MessageType, msg []byte) (signer, error) {
 	if !slices.Contains(key.spec.signing, alg) {
-		return refuse("InvalidKeyUsageException", "Algorithm %s is incompatible with key spec %s.", alg, key.name)
+		return nil, incompatible(string(alg), key.name)
 	}
-	switch t {
-	case types.MessageTypeExternalMu:
-		return refuse("ValidationException", "Message type %s is incompatible with key spec %s.", t, key.name)
-	case types.MessageTypeDigest:
-		if len(msg) != hashes[alg].Size() {
-			return refuse("ValidationException", "Digest is invalid length for algorithm %s.", alg)
-		}
+	if t == "" {
+		t = types.MessageTypeRaw
 	}
-	return nil
+	invalid := func(format string, args ...any) (signer, error) {
+		return nil, refuse("ValidationException", format, args...)
+	}
+	isMLDSA := alg == types.SigningAlgorithmSpecMlDsaShake256
+	switch {
+	case t == types.MessageTypeExternalMu && !isMLDSA, t == types.MessageTypeDigest && isMLDSA:
+		return invalid("Message type %s is incompatible with key spec %s.", t, key.name)
+	case t == types.MessageTypeDigest && alg == types.SigningAlgorithmSpecEd25519Sha512,
+		t == types.MessageTypeRaw && alg == types.SigningAlgorithmSpecEd25519PhSha512:
+		return invalid("Message type %s is incompatible with algorithm %s.", t, alg)
+	case t == types.MessageTypeExternalMu && len(msg) != 64:
+		return invalid("External Mu is invalid length for algorithm %s.", alg)
+	case t == types.MessageTypeDigest && hashes[alg] != 0 && len(msg) != hashes[alg].Size():
+		return invalid("Digest is invalid length for algorithm %s.", alg)
+	}
+	s, ok := key.material.(signer)
+	if !ok {
+		return nil, refuse("UnsupportedOperationException", "kmstest cannot sign or verify with %s.", alg)
+	}
+	return s, nil
 }

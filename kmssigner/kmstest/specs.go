@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/elliptic"
 
+	"filippo.io/mldsa"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
@@ -11,28 +12,21 @@ import (
 // KMS's answers, which is alphabetical; which of them a key shows depends on its
 // usage.
 type spec struct {
-	usages     []types.KeyUsageType // the first is AddKey's choice
-	signing    []types.SigningAlgorithmSpec
-	encryption []types.EncryptionAlgorithmSpec
-	agreement  []types.KeyAgreementAlgorithmSpec
-	generate   func() (material, error)
-}
-
-// material is the secret of a key.
-type material interface {
-	// spki is the public half as KMS answers it, a SubjectPublicKeyInfo. It is
-	// nil where there is none.
-	spki() []byte
-	// sign is only asked for algorithms that the spec lists, and for messages
-	// whose type and length have been checked.
-	sign(types.SigningAlgorithmSpec, types.MessageType, []byte) ([]byte, error)
-	verify(alg types.SigningAlgorithmSpec, t types.MessageType, msg, sig []byte) bool
+	usages        []types.KeyUsageType // the first is AddKey's choice
+	signing       []types.SigningAlgorithmSpec
+	mac           []types.MacAlgorithmSpec
+	encryption    []types.EncryptionAlgorithmSpec
+	agreement     []types.KeyAgreementAlgorithmSpec
+	encapsulation []types.EncapsulationAlgorithmSpec
+	generate      func() (material, error)
 }
 
 const (
-	signVerify     = types.KeyUsageTypeSignVerify
-	encryptDecrypt = types.KeyUsageTypeEncryptDecrypt
-	keyAgreement   = types.KeyUsageTypeKeyAgreement
+	signVerify        = types.KeyUsageTypeSignVerify
+	encryptDecrypt    = types.KeyUsageTypeEncryptDecrypt
+	keyAgreement      = types.KeyUsageTypeKeyAgreement
+	generateVerifyMac = types.KeyUsageTypeGenerateVerifyMac
+	encapsulate       = types.KeyUsageTypeEncapsulateDecapsulate
 )
 
 var specs = map[types.KeySpec]spec{
@@ -42,10 +36,40 @@ var specs = map[types.KeySpec]spec{
 	types.KeySpecEccNistP256: ecSpec(elliptic.P256(), types.SigningAlgorithmSpecEcdsaSha256),
 	types.KeySpecEccNistP384: ecSpec(elliptic.P384(), types.SigningAlgorithmSpecEcdsaSha384),
 	types.KeySpecEccNistP521: ecSpec(elliptic.P521(), types.SigningAlgorithmSpecEcdsaSha512),
+	types.KeySpecEccSecgP256k1: {
+		usages:   []types.KeyUsageType{signVerify},
+		signing:  []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecEcdsaSha256},
+		generate: newSecp256k1,
+	},
+	types.KeySpecEccNistEdwards25519: {
+		usages:   []types.KeyUsageType{signVerify},
+		signing:  []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecEd25519PhSha512, types.SigningAlgorithmSpecEd25519Sha512},
+		generate: newEd25519,
+	},
+	types.KeySpecMlDsa44: mldsaSpec(mldsa.MLDSA44()),
+	types.KeySpecMlDsa65: mldsaSpec(mldsa.MLDSA65()),
+	types.KeySpecMlDsa87: mldsaSpec(mldsa.MLDSA87()),
+	types.KeySpecHmac224: hmacSpec(types.MacAlgorithmSpecHmacSha224),
+	types.KeySpecHmac256: hmacSpec(types.MacAlgorithmSpecHmacSha256),
+	types.KeySpecHmac384: hmacSpec(types.MacAlgorithmSpecHmacSha384),
+	types.KeySpecHmac512: hmacSpec(types.MacAlgorithmSpecHmacSha512),
+
+	// The rest only serves to be refused by code that signs: it can be created,
+	// described and, where it is asymmetric, its public key can be fetched.
 	types.KeySpecSymmetricDefault: {
 		usages:     []types.KeyUsageType{encryptDecrypt},
 		encryption: []types.EncryptionAlgorithmSpec{types.EncryptionAlgorithmSpecSymmetricDefault},
-		generate:   func() (material, error) { return noMaterial{}, nil },
+		generate:   func() (material, error) { return publicOnly(nil), nil },
+	},
+	types.KeySpecMlKem512:  mlkemSpec(2, 1),
+	types.KeySpecMlKem768:  mlkemSpec(3, 2),
+	types.KeySpecMlKem1024: mlkemSpec(4, 3),
+	types.KeySpecSm2: { // in China Regions only
+		usages:     []types.KeyUsageType{signVerify, encryptDecrypt, keyAgreement},
+		signing:    []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecSm2dsa},
+		encryption: []types.EncryptionAlgorithmSpec{types.EncryptionAlgorithmSpecSm2pke},
+		agreement:  []types.KeyAgreementAlgorithmSpec{types.KeyAgreementAlgorithmSpecEcdh},
+		generate:   newSM2,
 	},
 }
 
@@ -77,8 +101,31 @@ func ecSpec(curve elliptic.Curve, alg types.SigningAlgorithmSpec) spec {
 	}
 }
 
-// hashes names the hash of the algorithms that sign a digest. The others hash
-// as part of signing.
+func mldsaSpec(params mldsa.Parameters) spec {
+	return spec{
+		usages:   []types.KeyUsageType{signVerify},
+		signing:  []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecMlDsaShake256},
+		generate: func() (material, error) { return newMLDSA(params) },
+	}
+}
+
+func hmacSpec(alg types.MacAlgorithmSpec) spec {
+	return spec{
+		usages:   []types.KeyUsageType{generateVerifyMac},
+		mac:      []types.MacAlgorithmSpec{alg},
+		generate: func() (material, error) { return newHMAC(macHashes[alg]), nil },
+	}
+}
+
+func mlkemSpec(rank, arc int) spec {
+	return spec{
+		usages:        []types.KeyUsageType{encapsulate},
+		encapsulation: []types.EncapsulationAlgorithmSpec{types.EncapsulationAlgorithmSpecMlKem},
+		generate:      func() (material, error) { return newMLKEM(rank, arc) },
+	}
+}
+
+// hashes names the hash of the algorithms that take a digest.
 var hashes = map[types.SigningAlgorithmSpec]crypto.Hash{
 	types.SigningAlgorithmSpecRsassaPkcs1V15Sha256: crypto.SHA256,
 	types.SigningAlgorithmSpecRsassaPkcs1V15Sha384: crypto.SHA384,
@@ -89,14 +136,13 @@ var hashes = map[types.SigningAlgorithmSpec]crypto.Hash{
 	types.SigningAlgorithmSpecEcdsaSha256:          crypto.SHA256,
 	types.SigningAlgorithmSpecEcdsaSha384:          crypto.SHA384,
 	types.SigningAlgorithmSpecEcdsaSha512:          crypto.SHA512,
+	types.SigningAlgorithmSpecEd25519PhSha512:      crypto.SHA512,
 }
 
-// digest returns msg, or its hash if msg is the message itself.
-func digest(alg types.SigningAlgorithmSpec, t types.MessageType, msg []byte) []byte {
-	if t == types.MessageTypeDigest {
-		return msg
-	}
-	h := hashes[alg].New()
-	h.Write(msg)
-	return h.Sum(nil)
+// macHashes names the hash of each MAC algorithm. The key is as long as it.
+var macHashes = map[types.MacAlgorithmSpec]crypto.Hash{
+	types.MacAlgorithmSpecHmacSha224: crypto.SHA224,
+	types.MacAlgorithmSpecHmacSha256: crypto.SHA256,
+	types.MacAlgorithmSpecHmacSha384: crypto.SHA384,
+	types.MacAlgorithmSpecHmacSha512: crypto.SHA512,
 }

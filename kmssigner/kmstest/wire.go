@@ -21,6 +21,8 @@ var operations = map[string]func(*KMS, []byte) ([]byte, error){
 	"GetPublicKey":        answering((*KMS).getPublicKey),
 	"Sign":                answering((*KMS).sign),
 	"Verify":              answering((*KMS).verify),
+	"GenerateMac":         answering((*KMS).generateMac),
+	"VerifyMac":           answering((*KMS).verifyMac),
 	"DescribeKey":         answering((*KMS).describeKey),
 	"CreateKey":           answering((*KMS).createKey),
 	"CreateAlias":         acting((*KMS).createAlias),
