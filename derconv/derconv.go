@@ -19,9 +19,9 @@
 //
 // A conversion needs no key and does not verify the signature: whatever is
 // well-formed and in range converts. Any [elliptic.Curve] whose Params has a
-// positive N will do, those of other modules included. No function calls KMS,
-// panics on any input bytes, changes its input or keeps a reference to it. All
-// are safe for concurrent use.
+// positive N will do, those of other modules included. No function calls KMS, or
+// panics on any input bytes, or keeps a reference to its input, or changes it
+// (unless dst overlaps it). All are safe for concurrent use.
 package derconv
 
 import (
@@ -59,8 +59,8 @@ func ToP1363(der []byte, curve elliptic.Curve) ([]byte, error) {
 // It does not allocate if dst has room and the curve is not wider than P-521.
 //
 // On error it returns dst as it came, and has written nothing to dst or to its
-// spare capacity. der may overlap dst: AppendP1363(buf[:0], buf, curve) converts
-// in place.
+// spare capacity. der may overlap dst: AppendP1363(der[:0], der, curve) reuses
+// the memory of der.
 func AppendP1363(dst, der []byte, curve elliptic.Curve) ([]byte, error) {
 	o, err := orderOf(curve)
 	if err != nil {
@@ -126,8 +126,8 @@ func AppendDER(dst, p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 // is above n/2, and otherwise a copy. Both signatures are valid for the same keys
 // and messages. The result has the length of the input, and is its own low-S form.
 //
-// Bitcoin, Ethereum and verifiers like theirs refuse the higher S, so that nobody
-// can turn a signature into a second one. AWS KMS does not normalise: half of its
+// Bitcoin (BIP 146), Ethereum (EIP-2) and verifiers like theirs refuse the higher
+// S, so that nobody can turn a signature into a second one. AWS KMS does not normalise: half of its
 // signatures have a high S. JOSE (RFC 7518, RFC 8812), X.509 and TLS have no such
 // rule, and signatures for them need no LowSP1363. A recovery id that came with a
 // high S has its lowest bit flipped by the change.
@@ -245,9 +245,9 @@ type order struct {
 }
 
 // orderOf takes the width from the order, as IEEE P1363 does, because R and S are
-// integers modulo the order. RFC 7518 §3.4 gives figures only (32, 48, 66). For
-// those curves and secp256k1 the field is as wide as the order; it is not always:
-// secp160r1 has a field of 20 bytes and an order of 21.
+// integers modulo the order. RFC 7518 §3.4 gives figures only (64, 96 and 132
+// octets for the pair). For those curves and secp256k1 the field is as wide as the
+// order. It is not always: secp160r1 has a field of 20 bytes and an order of 21.
 func orderOf(curve elliptic.Curve) (order, error) {
 	if curve == nil {
 		return order{}, errors.New("derconv: curve is nil")
