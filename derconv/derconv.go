@@ -127,10 +127,10 @@ func AppendDER(dst, p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 // and messages. The result has the length of the input, and is its own low-S form.
 //
 // Bitcoin (BIP 146), Ethereum (EIP-2) and verifiers like theirs refuse the higher
-// S, so that nobody can turn a signature into a second one. AWS KMS does not normalise: half of its
-// signatures have a high S. JOSE (RFC 7518, RFC 8812), X.509 and TLS have no such
-// rule, and signatures for them need no LowSP1363. A recovery id that came with a
-// high S has its lowest bit flipped by the change.
+// S, so that nobody can turn a signature into a second one. AWS KMS does not
+// normalise: half of its signatures have a high S. JOSE (RFC 7518, RFC 8812), X.509
+// and TLS have no such rule, and signatures for them need no LowSP1363. A recovery
+// id that came with a high S has its lowest bit flipped by the change.
 //
 // It returns nil and an error for what [ToDER] refuses.
 func LowSP1363(p1363 []byte, curve elliptic.Curve) ([]byte, error) {
