@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // api is every operation of the fake, as the SDK spells it.
@@ -149,16 +150,38 @@ func TestContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err := f.Sign(ctx, signInput(id, []byte("m"), types.SigningAlgorithmSpecEcdsaSha256))
+		// The SDK looks at the context before it makes a request, so there is
+		// no more in this chain.
 		var op *smithy.OperationError
-		if !errors.Is(err, context.Canceled) || !errors.As(err, &op) {
+		if !errors.As(err, &op) || op.Err != context.Canceled {
 			t.Errorf("cancelled: %v", err)
 		}
-		t.Logf("%#v", op.Err)
 		ctx, cancel = context.WithTimeout(t.Context(), -1)
 		defer cancel()
 		_, err = f.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: &id})
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("past its deadline: %v", err)
+		}
+	})
+}
+
+// TestCancelInFlight: a context that ends while a request is made gives the
+// error that net/http's failure gives.
+func TestCancelInFlight(t *testing.T) {
+	onBoth(t, func(t *testing.T, f fake) {
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := f.ListKeys(ctx, nil, func(o *kms.Options) {
+			do := o.HTTPClient
+			o.HTTPClient = smithyhttp.ClientDoFunc(func(r *http.Request) (*http.Response, error) {
+				cancel()
+				return do.Do(r)
+			})
+		})
+		var op *smithy.OperationError
+		var resp *awshttp.ResponseError
+		var canceled *smithy.CanceledError
+		if !errors.As(err, &op) || !errors.As(err, &resp) || !errors.As(err, &canceled) || !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
 		}
 	})
 }
@@ -202,8 +225,12 @@ func TestPartitions(t *testing.T) {
 		"eu-isoe-west-1": "arn:aws-iso-e:kms:eu-isoe-west-1:111122223333:key/x",
 		"us-isof-east-1": "arn:aws-iso-f:kms:us-isof-east-1:111122223333:key/x",
 	} {
-		if got := New(func(o *Options) { o.Region = region }).arn("key/x"); got != want {
+		k := New(func(o *Options) { o.Region = region })
+		if got := k.arn("key/x"); got != want {
 			t.Errorf("Region %q: %s, want %s", region, got, want)
+		}
+		if _, err := k.ListKeys(t.Context(), nil); err != nil { // the SDK finds an endpoint
+			t.Errorf("Region %q: %v", region, err)
 		}
 	}
 	got := New(func(o *Options) { o.Partition, o.AccountID = "aws-x", "000000000001" }).arn("key/x")

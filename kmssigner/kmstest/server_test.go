@@ -90,6 +90,8 @@ func TestWire(t *testing.T) {
 			400, `{"__type":"DisabledException","message":"` + k.arn("key/"+off) + ` is disabled."}`},
 		{"error with a capital Message", "GetPublicKey", `{"KeyId":"` + symmetric + `"}`,
 			400, `{"__type":"UnsupportedOperationException","Message":"GetPublicKey is not supported for key spec SYMMETRIC_DEFAULT."}`},
+		{"error with a capital Message, of another account's key", "DescribeKey", `{"KeyId":"arn:aws:kms:us-east-1:444455556666:key/x"}`,
+			400, `{"__type":"AccessDeniedException","Message":"*"}`},
 		{"error without text", "Verify", `{"KeyId":"` + id + `","Message":"bQ==","Signature":"bQ==","SigningAlgorithm":"ECDSA_SHA_256"}`,
 			400, `{"__type":"KMSInvalidSignatureException"}`},
 
