@@ -13,22 +13,28 @@ import (
 // types (*types.DisabledException, smithy.APIError) and [errors.Is] finds
 // [context.Canceled] and [context.DeadlineExceeded].
 var (
-	// ErrUnsupportedKey is returned by [New] for a key that cannot sign, or
-	// whose key spec or algorithms this package does not know.
+	// ErrUnsupportedKey is returned by [New] and [NewHMAC] for a key that cannot
+	// do what they are for, or whose key spec or algorithms this package does
+	// not know.
 	ErrUnsupportedKey = errors.New("unsupported key")
 
-	// ErrKeyChanged is returned by Sign and SignMessage when KMS signed with
-	// another key than the one whose public key the Signer holds, as happens
-	// when an alias kept in the request ([Options.KeepAlias]) was re-pointed,
-	// and by [New] when KMS answers for another key than the one asked for.
-	// To sign with the alias's new key, make a new Signer.
+	// ErrKeyChanged is returned when KMS answers for another key than the one that
+	// [New] or [NewHMAC] pinned, as happens when an alias kept in the request
+	// ([Options.KeepAlias]) was re-pointed, and by New and NewHMAC themselves
+	// when the answer is for another key than the one asked for. To use the
+	// alias's new key, make a new Signer or HMAC.
 	ErrKeyChanged = errors.New("key changed")
 
-	// ErrBadSignature is returned by Sign and SignMessage when KMS answered
-	// without an error and yet without a signature that verifies: an empty,
-	// truncated or malformed one, by another algorithm, or over other bytes.
-	// The signature is withheld. Trying again is reasonable, and worth an
-	// alert.
+	// ErrMessageLength is returned for a message that KMS cannot take: one that
+	// is empty or over 4096 bytes, where the algorithm leaves no way but to send
+	// it whole. So it is with Ed25519 and with MACs. No call was made.
+	ErrMessageLength = errors.New("message length")
+
+	// ErrBadSignature is returned when KMS answered without an error and yet
+	// without a signature that verifies: an empty, truncated or malformed one,
+	// by another algorithm, or over other bytes. The signature is withheld.
+	// Trying again is reasonable, and worth an alert. Of a MAC only the form can
+	// be checked.
 	ErrBadSignature = errors.New("bad signature from KMS")
 )
 

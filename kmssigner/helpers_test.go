@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
+	"filippo.io/mldsa"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -17,25 +20,44 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// specs are the key specs that sign with a hash.
+// specs are the key specs that sign.
 var specs = []types.KeySpec{
 	types.KeySpecEccNistP256,
 	types.KeySpecEccNistP384,
 	types.KeySpecEccNistP521,
+	types.KeySpecEccSecgP256k1,
+	types.KeySpecEccNistEdwards25519,
 	types.KeySpecRsa2048,
 	types.KeySpecRsa3072,
 	types.KeySpecRsa4096,
+	types.KeySpecMlDsa44,
+	types.KeySpecMlDsa65,
+	types.KeySpecMlDsa87,
 }
 
-// hashOf is the hash that a key of the spec signs with, or one of them.
-func hashOf(spec types.KeySpec) crypto.Hash {
+// optsFor are all the options that a key of the spec must sign with.
+func optsFor(spec types.KeySpec) []crypto.SignerOpts {
 	switch spec {
+	case types.KeySpecEccNistP256, types.KeySpecEccSecgP256k1:
+		return []crypto.SignerOpts{crypto.SHA256}
 	case types.KeySpecEccNistP384:
-		return crypto.SHA384
+		return []crypto.SignerOpts{crypto.SHA384}
 	case types.KeySpecEccNistP521:
-		return crypto.SHA512
+		return []crypto.SignerOpts{crypto.SHA512}
+	case types.KeySpecEccNistEdwards25519:
+		return []crypto.SignerOpts{crypto.Hash(0), &ed25519.Options{}}
+	case types.KeySpecMlDsa44, types.KeySpecMlDsa65, types.KeySpecMlDsa87:
+		return []crypto.SignerOpts{crypto.Hash(0), &mldsa.Options{}, &mldsa.Options{Context: "context"},
+			&mldsa.Options{Context: strings.Repeat("c", 255)}}
 	}
-	return crypto.SHA256
+	var all []crypto.SignerOpts
+	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+		all = append(all, h,
+			&rsa.PSSOptions{Hash: h, SaltLength: rsa.PSSSaltLengthEqualsHash},
+			&rsa.PSSOptions{Hash: h, SaltLength: rsa.PSSSaltLengthAuto},
+			&rsa.PSSOptions{Hash: h, SaltLength: h.Size()})
+	}
+	return all
 }
 
 // eachBackend runs a test on the fake as a Go value, and on the fake behind
@@ -62,27 +84,42 @@ func newSigner(t *testing.T, client kmssigner.Client, keyID string, optFns ...fu
 	return signer
 }
 
-// verify checks a signature with the standard library, the PSS salt included.
-func verify(pub crypto.PublicKey, digest, sig []byte, opts crypto.SignerOpts) error {
+// verify checks a signature over msg with the standard library, the PSS salt
+// included, or with the package of the curve or algorithm that it lacks.
+func verify(pub crypto.PublicKey, msg, sig []byte, opts crypto.SignerOpts) error {
+	digest := digestOf(opts, msg)
+	valid := false
 	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
-		if !ecdsa.VerifyASN1(pub, digest, sig) {
-			return fmt.Errorf("ecdsa.VerifyASN1 refuses %x", sig)
-		}
-		return nil
+		// For secp256k1 this is the generic code of crypto/elliptic: other code
+		// than kmssigner uses, which is decred's.
+		valid = ecdsa.VerifyASN1(pub, digest, sig)
 	case *rsa.PublicKey:
 		if _, ok := opts.(*rsa.PSSOptions); ok {
 			return rsa.VerifyPSS(pub, opts.HashFunc(), digest, sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 		}
 		return rsa.VerifyPKCS1v15(pub, opts.HashFunc(), digest, sig)
+	case ed25519.PublicKey:
+		valid = ed25519.Verify(pub, msg, sig)
+	case *mldsa.PublicKey:
+		o, _ := opts.(*mldsa.Options)
+		return mldsa.Verify(pub, msg, sig, o)
 	}
-	return fmt.Errorf("unexpected public key %T", pub)
+	if !valid {
+		return fmt.Errorf("%T: signature %x does not verify", pub, sig)
+	}
+	return nil
 }
 
-func digestOf(h crypto.Hash, msg []byte) []byte {
-	w := h.New()
-	w.Write(msg)
-	return w.Sum(nil)
+// digestOf is what Sign is given for msg: its hash, or itself if the options
+// name no hash.
+func digestOf(opts crypto.SignerOpts, msg []byte) []byte {
+	if opts.HashFunc() == 0 {
+		return msg
+	}
+	h := opts.HashFunc().New()
+	h.Write(msg)
+	return h.Sum(nil)
 }
 
 // spy is a Client that keeps what it is asked and may change what is answered.

@@ -9,15 +9,26 @@
 //
 // # Keys and algorithms
 //
-// RSA keys of 2048, 3072 and 4096 bits sign with RSASSA-PKCS1-v1_5, or, where
-// the options are an *rsa.PSSOptions, with RSASSA-PSS (RFC 8017), over SHA-256,
-// SHA-384 or SHA-512. The PSS salt is as long as the hash: KMS makes no other,
-// so another length is refused, but for rsa.PSSSaltLengthAuto, which leaves the
-// choice to the signer. ECDSA keys (FIPS 186-5) sign with the one hash that KMS
-// pairs with their curve: P-256 with SHA-256, P-384 with SHA-384, P-521 with
-// SHA-512. ECDSA signatures are DER, as everywhere in the standard library;
-// package derconv turns them into what JOSE wants, and package jwtkms does so
-// in golang-jwt tokens.
+//   - RSA of 2048, 3072 and 4096 bits: RSASSA-PKCS1-v1_5, or, where the options
+//     are an *rsa.PSSOptions, RSASSA-PSS (RFC 8017), over SHA-256, SHA-384 or
+//     SHA-512. The PSS salt is as long as the hash: KMS makes no other, so
+//     another length is refused, but for rsa.PSSSaltLengthAuto, which leaves the
+//     choice to the signer.
+//   - ECDSA (FIPS 186-5) with the one hash that KMS pairs with the curve: P-256
+//     and secp256k1 with SHA-256, P-384 with SHA-384, P-521 with SHA-512.
+//     Signatures are DER, as everywhere in the standard library, and S may be in
+//     the upper half of its range; package derconv turns them into what others
+//     want, and package jwtkms does so in golang-jwt tokens.
+//   - Ed25519 (RFC 8032), pure: options with HashFunc 0, such as crypto.Hash(0)
+//     or &ed25519.Options{}. KMS makes no Ed25519ctx, and its Ed25519ph hashes
+//     the digest once more than others do, so both are refused. Messages have 1
+//     to 4096 bytes.
+//   - ML-DSA-44, ML-DSA-65 and ML-DSA-87 (FIPS 204), pure and hedged: options
+//     with HashFunc 0, a context string in the Options of filippo.io/mldsa
+//     included, or its HashFunc value MLDSAMu for a mu of the caller's own.
+//
+// For HMAC keys see [NewHMAC]: they are no crypto.Signer. All other keys are
+// refused with [ErrUnsupportedKey].
 //
 // # Calls and cost
 //
@@ -39,7 +50,8 @@
 // What KMS would refuse, or would make otherwise than the options ask, is
 // refused before the call. No answer is believed: the key, the algorithm and
 // the form of the signature are compared with what was asked, and the
-// signature is verified with the public key before it is returned.
+// signature is verified with the public key before it is returned. (One cannot
+// be: a signature over a mu that the caller computed, for want of the message.)
 //
 // # Cancelling
 //
@@ -49,7 +61,8 @@
 // # Permissions
 //
 // kms:Sign and kms:GetPublicKey on the key; kms:Sign alone where the public key
-// is supplied ([Options.PublicKey]).
+// is supplied ([Options.PublicKey]). An [HMAC] needs kms:DescribeKey, and
+// kms:GenerateMac and kms:VerifyMac as used.
 //
 // To test without AWS, see package kmstest.
 package kmssigner
@@ -60,7 +73,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -77,16 +89,16 @@ type Client interface {
 	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
 }
 
-// Options change what [New] and the Signer it returns do. The zero value is
-// what most callers want.
+// Options change what [New] and [NewHMAC] and what they return do. The zero
+// value is what most callers want.
 type Options struct {
-	// PublicKey is the public key of the KMS key, an *ecdsa.PublicKey or an
-	// *rsa.PublicKey, for a service that has it on file: New then makes no
-	// call, works while KMS is away, and kms:Sign is the only permission
-	// needed. The key ID given to New must then be a full key ARN, because
+	// PublicKey is the public key of the KMS key, of a type that
+	// [Signer.Public] returns, for a service that has it on file: New then
+	// makes no call, works while KMS is away, and kms:Sign is the only
+	// permission needed. The key ID given to New must then be a full key ARN, because
 	// only an ARN tells from KMS's answers that the public key and the signing
 	// key are still the same. A wrong public key shows at the first signature
-	// ([ErrBadSignature]), not in New. Nil means: ask KMS.
+	// ([ErrBadSignature]), not in New. Nil means: ask KMS. NewHMAC refuses it.
 	PublicKey crypto.PublicKey
 
 	// GrantTokens go into every request, so that a grant is honoured before it
@@ -106,11 +118,12 @@ type Options struct {
 	// where KMS takes it: 1 to 4096 bytes. Other messages, and all that reach
 	// Sign, which is given a digest and nothing else, are sent hashed
 	// (MessageType DIGEST). False means DIGEST always. Both make the same
-	// signatures.
+	// signatures. It is for RSA and ECDSA: Ed25519 is always RAW, and ML-DSA is
+	// RAW unless the message is too long or has a context.
 	PreferRaw bool
 
-	// KeepAlias makes Sign send the key ID just as it was given to New, for
-	// IAM policies with kms:RequestAlias, which only match a request that
+	// KeepAlias makes every request name the key just as it was named to New,
+	// for IAM policies with kms:RequestAlias, which only match a request that
 	// names the alias. False means that the pinned key ARN is sent. Either way
 	// KMS's answer must name the pinned key: once the alias is re-pointed,
 	// signing fails with [ErrKeyChanged].
@@ -119,19 +132,14 @@ type Options struct {
 	// SkipVerification leaves out the last check of each signature, verifying
 	// it with the public key. It saves about the time of one verification per
 	// signature, little beside the network call. The presence, length and
-	// encoding of a signature are checked all the same.
+	// encoding of a signature are checked all the same. It means nothing to an
+	// HMAC.
 	SkipVerification bool
 
 	// ClientOptions go with every call to the client, after its own options,
 	// for example to change the Region, the retryer or the middleware stack.
 	ClientOptions []func(*kms.Options)
 }
-
-// defaultTimeout is what a zero Options.Timeout means.
-const defaultTimeout = 10 * time.Second
-
-// maxRaw is how many bytes KMS takes as a message.
-const maxRaw = 4096
 
 // A Signer signs with one KMS key. It implements [crypto.Signer] and
 // [crypto.MessageSigner]. It is safe for concurrent use. Make one with [New];
@@ -149,10 +157,8 @@ var (
 
 // key is what New learnt, and what every signature needs.
 type key struct {
+	target
 	client  Client
-	opts    Options
-	arn     string // of the pinned key
-	request string // the KeyId sent: arn, unless Options.KeepAlias
 	public  crypto.PublicKey
 	schemes []scheme
 }
@@ -171,68 +177,53 @@ type key struct {
 //
 // ctx serves New alone; to bind one to signatures, see [Signer.WithContext].
 func New(ctx context.Context, client Client, keyID string, optFns ...func(*Options)) (*Signer, error) {
-	var opts Options
-	for _, fn := range optFns {
-		fn(&opts)
-	}
-	// Not the caller's slices: who appends to them later must not change us.
-	opts.GrantTokens = slices.Clone(opts.GrantTokens)
-	opts.ClientOptions = slices.Clone(opts.ClientOptions)
-
-	k := &key{client: client, opts: opts}
+	k := &key{target: newTarget(keyID, optFns), client: client}
 	var err error
 	switch {
 	case client == nil:
 		err = errors.New("client is nil")
 	case keyID == "":
-		err = errors.New("key ID is empty, want a key ID, key ARN, alias name or alias ARN")
-	case opts.PublicKey != nil:
-		err = k.adopt(keyID, opts.PublicKey)
+		err = errNoKeyID
+	case k.opts.PublicKey != nil:
+		err = k.adopt(k.opts.PublicKey)
 	default:
-		err = k.fetch(ctx, keyID)
+		err = k.fetch(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("kmssigner: new signer for %q: %w", keyID, err)
-	}
-	k.request = k.arn
-	if opts.KeepAlias {
-		k.request = keyID
 	}
 	return &Signer{key: k}, nil
 }
 
 // fetch learns the key from KMS.
-func (k *key) fetch(ctx context.Context, keyID string) error {
+func (k *key) fetch(ctx context.Context) error {
 	ctx, cancel := k.bound(ctx)
 	defer cancel()
 	out, err := k.client.GetPublicKey(ctx, &kms.GetPublicKeyInput{
-		KeyId:       &keyID,
+		KeyId:       &k.asked,
 		GrantTokens: k.opts.GrantTokens,
 	}, k.opts.ClientOptions...)
-	switch {
-	case err != nil:
-		return explain(ctx, err)
-	case out == nil:
+	if err != nil {
+		err = explain(ctx, err)
+		if _, ok := errors.AsType[*types.UnsupportedOperationException](err); ok {
+			return fmt.Errorf("%w: KMS has no public key for it: it is a symmetric or an HMAC key; for the latter see NewHMAC: %w",
+				ErrUnsupportedKey, err)
+		}
+		return err
+	}
+	if out == nil {
 		return errors.New("the client answered GetPublicKey with neither an output nor an error")
 	}
-	answered := aws.ToString(out.KeyId)
-	switch {
-	case answered == "" || isAlias(answered):
-		return fmt.Errorf("KMS answered GetPublicKey for the key %q, want a key ARN", answered)
-	case !isAlias(keyID) && !sameKey(keyID, answered):
-		return fmt.Errorf("%w: KMS answered GetPublicKey for %q", ErrKeyChanged, answered)
-	}
-	k.arn = answered
-	if arn.IsARN(keyID) && !isAlias(keyID) {
-		k.arn = keyID // the same key; an emulator's answer may be the bare ID
+	if err := k.pin(aws.ToString(out.KeyId)); err != nil {
+		return err
 	}
 	k.public, k.schemes, err = checkAnswer(out)
 	return err
 }
 
 // adopt takes the key from the caller.
-func (k *key) adopt(keyID string, pub crypto.PublicKey) error {
-	parsed, err := arn.Parse(keyID)
+func (k *key) adopt(pub crypto.PublicKey) error {
+	parsed, err := arn.Parse(k.asked)
 	if err != nil || parsed.Service != "kms" || !strings.HasPrefix(parsed.Resource, "key/") {
 		return errors.New("with Options.PublicKey the key ID must be a full key ARN (arn:aws:kms:REGION:ACCOUNT:key/ID): " +
 			"KMS answers with it, and so shows that it signed with the key that the public key belongs to")
@@ -247,12 +238,15 @@ func (k *key) adopt(keyID string, pub crypto.PublicKey) error {
 	if err != nil {
 		return fmt.Errorf("Options.PublicKey: %w", err)
 	}
-	k.arn, k.public, k.schemes = keyID, public, schemes[spec]
-	return nil
+	k.public, k.schemes = public, schemes[spec]
+	return k.pin(k.asked)
 }
 
-// Public returns the public key: an *ecdsa.PublicKey or an *rsa.PublicKey. It
-// is the same on every call and never asks KMS. It must not be modified.
+// Public returns the public key: an *rsa.PublicKey, an *ecdsa.PublicKey (one on
+// secp256k1 has the curve of github.com/decred/dcrd/dcrec/secp256k1/v4), an
+// ed25519.PublicKey or, from filippo.io/mldsa, an *mldsa.PublicKey. All have a
+// method Equal. It is the same on every call and never asks KMS. It must not be
+// modified.
 func (s *Signer) Public() crypto.PublicKey {
 	return s.key.public
 }
@@ -273,65 +267,54 @@ func (s *Signer) WithContext(ctx context.Context) *Signer {
 	return &Signer{key: s.key, ctx: ctx}
 }
 
-// Sign signs a digest and returns the signature: DER for ECDSA keys, the bytes
-// of RFC 8017 for RSA keys. digest must be as long as the hash that opts name.
-// The options, and what is refused, are described in the package comment. The
-// first argument is ignored: KMS has its own randomness.
+// Sign signs a digest, as long as the hash that opts name, or, for Ed25519 and
+// ML-DSA, the message itself. The options, and what is refused, are described in
+// the package comment. It returns the signature: DER for ECDSA keys, the bytes of
+// RFC 8017, RFC 8032 and FIPS 204 for the others. The first argument is ignored:
+// KMS has its own randomness.
 //
 // Sign makes one Sign call to KMS, charged by AWS, and none if it refuses its
-// arguments. It fails with [ErrKeyChanged] or [ErrBadSignature] if KMS's answer
-// does not hold what was asked for, and with the SDK's error if KMS refuses.
+// arguments. It fails with [ErrMessageLength], [ErrKeyChanged] or
+// [ErrBadSignature] as described there, and with the SDK's error if KMS refuses.
 func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	sch, err := chooseScheme(s.key.schemes, opts)
-	if err == nil && len(digest) != sch.hash.Size() {
-		err = fmt.Errorf("digest has %d bytes, want %d, the length of %v", len(digest), sch.hash.Size(), sch.hash)
-	}
-	if err != nil {
-		return nil, s.key.wrap(err)
-	}
-	return s.sign(sch, types.MessageTypeDigest, digest, digest)
+	return s.sign(digest, true, opts)
 }
 
-// SignMessage hashes msg, of any length, with the hash that opts name, and
-// signs as Sign does, with the same options, cost and errors. [Options.PreferRaw]
-// leaves the hashing of short messages to KMS.
+// SignMessage signs msg with the same options, cost and errors as Sign. It
+// hashes with the hash that opts name, if any, so msg has no limit of length but
+// for Ed25519. [Options.PreferRaw] leaves the hashing of short messages to KMS.
 func (s *Signer) SignMessage(_ io.Reader, msg []byte, opts crypto.SignerOpts) ([]byte, error) {
-	sch, err := chooseScheme(s.key.schemes, opts)
-	if err != nil {
-		return nil, s.key.wrap(err)
-	}
-	digest := sch.digest(msg)
-	if s.key.opts.PreferRaw && 1 <= len(msg) && len(msg) <= maxRaw {
-		return s.sign(sch, types.MessageTypeRaw, msg, digest)
-	}
-	return s.sign(sch, types.MessageTypeDigest, digest, digest)
+	return s.sign(msg, false, opts)
 }
 
-// sign makes the call and checks the answer. message is what KMS gets, digest
-// what the signature is over.
-func (s *Signer) sign(sch scheme, messageType types.MessageType, message, digest []byte) ([]byte, error) {
+// sign decides what to ask for, asks, and checks the answer.
+func (s *Signer) sign(input []byte, isDigest bool, opts crypto.SignerOpts) ([]byte, error) {
 	k := s.key
+	r, err := k.newRequest(input, isDigest, opts)
+	if err != nil {
+		return nil, k.wrap(err)
+	}
 	ctx, cancel := k.bound(s.ctx)
 	defer cancel()
 	out, err := k.client.Sign(ctx, &kms.SignInput{
 		KeyId:            &k.request,
-		Message:          message,
-		MessageType:      messageType,
-		SigningAlgorithm: sch.algorithm,
+		Message:          r.message,
+		MessageType:      r.messageType,
+		SigningAlgorithm: r.algorithm,
 		GrantTokens:      k.opts.GrantTokens,
 	}, k.opts.ClientOptions...)
 	if err != nil {
 		return nil, k.wrap(explain(ctx, err))
 	}
-	if err := k.checkSignature(sch, digest, out); err != nil {
+	if err := k.check(r, out); err != nil {
 		return nil, k.wrap(err)
 	}
 	return out.Signature, nil
 }
 
-// checkSignature holds KMS's answer against what was asked. The SDK reports an
-// empty answer with status 200 as a success, so even presence is not given.
-func (k *key) checkSignature(sch scheme, digest []byte, out *kms.SignOutput) error {
+// check holds KMS's answer against what was asked. The SDK reports an empty
+// answer with status 200 as a success, so even presence is not given.
+func (k *key) check(r request, out *kms.SignOutput) error {
 	if out == nil {
 		return fmt.Errorf("%w: the client answered with neither an output nor an error", ErrBadSignature)
 	}
@@ -341,68 +324,19 @@ func (k *key) checkSignature(sch scheme, digest []byte, out *kms.SignOutput) err
 	if answered := aws.ToString(out.KeyId); !sameKey(k.arn, answered) {
 		return answerError(ErrKeyChanged, out.ResultMetadata, "KMS signed with %q", answered)
 	}
-	if out.SigningAlgorithm != sch.algorithm {
+	if out.SigningAlgorithm != r.algorithm {
 		return answerError(ErrBadSignature, out.ResultMetadata, "it is by the algorithm %q, want %q",
-			out.SigningAlgorithm, sch.algorithm)
+			out.SigningAlgorithm, r.algorithm)
 	}
-	if err := sch.checkForm(k.public, out.Signature); err != nil {
+	if err := checkForm(k.public, out.Signature); err != nil {
 		return answerError(ErrBadSignature, out.ResultMetadata, "%w", err)
 	}
-	if !k.opts.SkipVerification && !sch.verify(k.public, digest, out.Signature) {
+	if !k.opts.SkipVerification && !r.verify(k.public, out.Signature) {
 		return answerError(ErrBadSignature, out.ResultMetadata, "it does not verify with the public key")
 	}
 	return nil
 }
 
-// bound gives ctx the default deadline if it has none.
-func (k *key) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	timeout := k.opts.Timeout
-	if timeout == 0 {
-		timeout = defaultTimeout
-	}
-	if _, ok := ctx.Deadline(); ok || timeout < 0 {
-		return ctx, func() {}
-	}
-	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf(
-		"no answer within Options.Timeout, %v", timeout))
-}
-
-// explain adds to an error that the end of ctx caused why ctx ended: the
-// caller never set the default deadline, and a cause set by the caller
-// ([context.WithCancelCause]) says more than "canceled".
-func explain(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && cause != ctx.Err() && errors.Is(err, ctx.Err()) {
-		return fmt.Errorf("%w (%w)", err, cause)
-	}
-	return err
-}
-
 func (k *key) wrap(err error) error {
 	return fmt.Errorf("kmssigner: sign with %q: %w", k.arn, err)
-}
-
-// sameKey reports whether a KeyId in an answer names the key that was asked
-// for by its ID or ARN. KMS answers with the key ARN; of emulators that answer
-// with the bare key ID only that part can be compared.
-func sameKey(asked, answered string) bool {
-	if arn.IsARN(asked) && arn.IsARN(answered) {
-		return asked == answered
-	}
-	return bareKeyID(asked) == bareKeyID(answered)
-}
-
-// bareKeyID is the key ID within a key ARN, or id itself.
-func bareKeyID(id string) string {
-	if _, after, ok := strings.Cut(id, ":key/"); ok {
-		return after
-	}
-	return id
-}
-
-// isAlias reports whether id is an alias name or an alias ARN.
-func isAlias(id string) bool {
-	return strings.HasPrefix(id, "alias/") || strings.Contains(id, ":alias/")
 }

@@ -7,12 +7,14 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	_ "crypto/sha3" // for refusals: crypto.SHA3_256 is available and yet not KMS's
 	"crypto/x509"
 	"errors"
+	"math/big"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,29 +22,17 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/mldsa"
+	"filippo.io/mldsa/mldsacrypto"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 
 	"github.com/kmssign/kmssign/kmssigner"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
-
-// optsFor are all the options that a key of the spec must sign with.
-func optsFor(spec types.KeySpec) []crypto.SignerOpts {
-	if strings.HasPrefix(string(spec), "ECC_NIST_") {
-		return []crypto.SignerOpts{hashOf(spec)}
-	}
-	var all []crypto.SignerOpts
-	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
-		all = append(all, h,
-			&rsa.PSSOptions{Hash: h, SaltLength: rsa.PSSSaltLengthEqualsHash},
-			&rsa.PSSOptions{Hash: h, SaltLength: rsa.PSSSaltLengthAuto},
-			&rsa.PSSOptions{Hash: h, SaltLength: h.Size()})
-	}
-	return all
-}
 
 func TestSign(t *testing.T) {
 	for _, spec := range specs {
@@ -52,20 +42,23 @@ func TestSign(t *testing.T) {
 				for _, opts := range optsFor(spec) {
 					// 5000 bytes are more than KMS takes as a message.
 					for _, msg := range [][]byte{nil, []byte("message"), make([]byte, 5000)} {
-						digest := digestOf(opts.HashFunc(), msg)
-						sig, err := signer.Sign(nil, digest, opts)
-						if err != nil {
-							t.Fatalf("Sign with %+v: %v", opts, err)
-						}
-						if err := verify(signer.Public(), digest, sig, opts); err != nil {
-							t.Errorf("Sign with %+v: %v", opts, err)
-						}
-						sig, err = signer.SignMessage(nil, msg, opts)
-						if err != nil {
-							t.Fatalf("SignMessage with %+v: %v", opts, err)
-						}
-						if err := verify(signer.Public(), digest, sig, opts); err != nil {
-							t.Errorf("SignMessage with %+v: %v", opts, err)
+						for name, sign := range map[string]func() ([]byte, error){
+							"Sign":        func() ([]byte, error) { return signer.Sign(nil, digestOf(opts, msg), opts) },
+							"SignMessage": func() ([]byte, error) { return signer.SignMessage(nil, msg, opts) },
+						} {
+							sig, err := sign()
+							if spec == types.KeySpecEccNistEdwards25519 && len(msg) != 7 {
+								if sig != nil || !errors.Is(err, kmssigner.ErrMessageLength) {
+									t.Errorf("%s of %d bytes: %x, %v; want ErrMessageLength", name, len(msg), sig, err)
+								}
+								continue
+							}
+							if err != nil {
+								t.Fatalf("%s with %+v: %v", name, opts, err)
+							}
+							if err := verify(signer.Public(), msg, sig, opts); err != nil {
+								t.Errorf("%s with %+v: %v", name, opts, err)
+							}
 						}
 					}
 				}
@@ -103,10 +96,22 @@ func TestSignRefuses(t *testing.T) {
 		{"PSS is for RSA", types.KeySpecEccNistP256, sum(crypto.SHA256), &rsa.PSSOptions{Hash: crypto.SHA256}, "opts ask for RSASSA-PSS with SHA-256, the key signs with [ECDSA_SHA_256]"},
 		{"KMS makes a salt of 32 bytes only", types.KeySpecRsa2048, sum(crypto.SHA256), &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: 20}, "opts ask for a PSS salt of 20 bytes, want 32"},
 		{"a salt of the length of another hash", types.KeySpecRsa2048, sum(crypto.SHA512), &rsa.PSSOptions{Hash: crypto.SHA512, SaltLength: 32}, "opts ask for a PSS salt of 32 bytes, want 64"},
+		{"SHA-512 with secp256k1", types.KeySpecEccSecgP256k1, sum(crypto.SHA512), crypto.SHA512, "opts ask for SHA-512, the key signs with [ECDSA_SHA_256]"},
+		{"KMS hashes an Ed25519ph digest again", types.KeySpecEccNistEdwards25519, sum(crypto.SHA512), &ed25519.Options{Hash: crypto.SHA512},
+			"opts ask for SHA-512, the key signs with [ED25519_SHA_512]; no Ed25519ph, because KMS hashes the digest a second time"},
+		{"the same, without the type", types.KeySpecEccNistEdwards25519, sum(crypto.SHA512), crypto.SHA512, "no Ed25519ph"},
+		{"Ed25519 has its own hash", types.KeySpecEccNistEdwards25519, sum(crypto.SHA256), crypto.SHA256, "opts ask for SHA-256, the key signs with [ED25519_SHA_512]"},
+		{"KMS makes no Ed25519ctx", types.KeySpecEccNistEdwards25519, []byte("message"), &ed25519.Options{Context: "c"}, "opts ask for an Ed25519 context"},
+		{"a nil pointer, Ed25519", types.KeySpecEccNistEdwards25519, []byte("message"), (*ed25519.Options)(nil), "opts is a nil *ed25519.Options"},
+		{"an ML-DSA context with Ed25519", types.KeySpecEccNistEdwards25519, []byte("message"), &mldsa.Options{Context: "c"}, "opts ask for an ML-DSA context, the key signs with ED25519_SHA_512"},
+		{"a nil pointer, ML-DSA", types.KeySpecMlDsa44, []byte("message"), (*mldsa.Options)(nil), "opts is a nil *mldsa.Options"},
+		{"HashML-DSA is not in KMS", types.KeySpecMlDsa44, sum(crypto.SHA256), crypto.SHA256, "opts ask for SHA-256, the key signs with [ML_DSA_SHAKE_256]"},
+		{"FIPS 204 allows 255 bytes", types.KeySpecMlDsa65, []byte("message"), &mldsa.Options{Context: strings.Repeat("c", 256)}, "ML-DSA context has 256 bytes, want at most 255"},
+		{"a mu for another kind of key", types.KeySpecEccNistP256, make([]byte, 64), mldsacrypto.MLDSAMu, "opts ask for an ML-DSA mu, the key signs with [ECDSA_SHA_256]"},
 		{"a salt length that means nothing", types.KeySpecRsa2048, sum(crypto.SHA256), &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: -2}, "opts ask for a PSS salt of -2 bytes, want 32"},
 	}
 	fake := kmstest.New()
-	keys := map[types.KeySpec]*kmssigner.Signer{}
+	keys := map[types.KeySpec]*kmssigner.Signer{} // all on one client
 	client := &spy{Client: fake}
 	for _, tt := range tests {
 		t.Run(tt.reason, func(t *testing.T) {
@@ -219,7 +224,7 @@ func TestNewRefuses(t *testing.T) {
 		{"a spec of the future", edit(func(o *kms.GetPublicKeyOutput) { o.KeySpec = "SLH_DSA_128S"; o.PublicKey = []byte{1} }), keyID,
 			kmssigner.ErrUnsupportedKey, "its key spec is SLH_DSA_128S"},
 		{"only the deprecated spec, of the future", edit(func(o *kms.GetPublicKeyOutput) { o.KeySpec = ""; o.CustomerMasterKeySpec = "SM2" }), keyID,
-			kmssigner.ErrUnsupportedKey, "its key spec is SM2"},
+			kmssigner.ErrUnsupportedKey, "its key spec is SM2, for which Go has no type and JOSE no algorithm"},
 		{"spec and public key disagree", edit(func(o *kms.GetPublicKeyOutput) { o.PublicKey = p384.PublicKey }), keyID,
 			nil, "key spec ECC_NIST_P256 and a public key of spec ECC_NIST_P384"},
 		{"spec and kind of key disagree", edit(func(o *kms.GetPublicKeyOutput) { o.PublicKey = rsaKey.PublicKey }), keyID,
@@ -232,7 +237,7 @@ func TestNewRefuses(t *testing.T) {
 			nil, "parse public key"},
 		{"a curve that KMS does not have, from an emulator without specs", edit(func(o *kms.GetPublicKeyOutput) {
 			o.KeySpec, o.CustomerMasterKeySpec, o.PublicKey = "", "", p224
-		}), keyID, kmssigner.ErrUnsupportedKey, "curve P-224, want P-256, P-384 or P-521"},
+		}), keyID, kmssigner.ErrUnsupportedKey, "curve P-224, want P-256, P-384, P-521 or decred's secp256k1"},
 		{"no public key", edit(func(o *kms.GetPublicKeyOutput) { o.PublicKey = nil }), keyID,
 			nil, "KMS answered without a public key"},
 		{"no algorithm that fits", edit(func(o *kms.GetPublicKeyOutput) {
@@ -241,7 +246,7 @@ func TestNewRefuses(t *testing.T) {
 		{"no algorithms", edit(func(o *kms.GetPublicKeyOutput) { o.SigningAlgorithms = nil }), keyID,
 			kmssigner.ErrUnsupportedKey, "its signing algorithms are []"},
 		{"an empty answer with status 200", edit(func(o *kms.GetPublicKeyOutput) { *o = kms.GetPublicKeyOutput{} }), keyID,
-			nil, `KMS answered GetPublicKey for the key "", want a key ARN`},
+			nil, `KMS answered for the key "", want a key ARN`},
 		{"an alias for an answer pins nothing", edit(func(o *kms.GetPublicKeyOutput) { o.KeyId = aws.String("alias/x") }), keyID,
 			nil, `for the key "alias/x"`},
 		{"the answer of another key", edit(func(o *kms.GetPublicKeyOutput) { o.KeyId = rsaKey.KeyId }), keyID,
@@ -332,6 +337,9 @@ func TestSignChecksTheAnswer(t *testing.T) {
 	pssOpts := &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash}
 
 	const p256, rsa2048 = types.KeySpecEccNistP256, types.KeySpecRsa2048
+	const secp, ed, ml = types.KeySpecEccSecgP256k1, types.KeySpecEccNistEdwards25519, types.KeySpecMlDsa44
+	truncate := func(o *kms.SignOutput) { o.Signature = o.Signature[:len(o.Signature)-1] }
+	flip := func(o *kms.SignOutput) { o.Signature[len(o.Signature)-1] ^= 1 }
 	tests := []struct {
 		reason string
 		spec   types.KeySpec
@@ -364,6 +372,14 @@ func TestSignChecksTheAnswer(t *testing.T) {
 			o.Signature, _ = otherSigner.Sign(nil, digest, crypto.SHA256)
 		}, kmssigner.ErrBadSignature, "does not verify with the public key", true},
 		{"a flipped bit, RSA", rsa2048, crypto.SHA256, func(o *kms.SignOutput) { o.Signature[200] ^= 1 }, kmssigner.ErrBadSignature, "does not verify with the public key", true},
+		{"Ed25519 signature cut off", ed, crypto.Hash(0), truncate, kmssigner.ErrBadSignature, "it has 63 bytes, want 64", false},
+		{"ML-DSA signature cut off", ml, crypto.Hash(0), truncate, kmssigner.ErrBadSignature, "it has 2419 bytes, want 2420", false},
+		{"a mu's signature cut off", ml, mldsacrypto.MLDSAMu, truncate, kmssigner.ErrBadSignature, "it has 2419 bytes, want 2420", false},
+		{"secp256k1 signature cut off", secp, crypto.SHA256, truncate, kmssigner.ErrBadSignature, "derconv:", false},
+		{"a flipped bit, secp256k1", secp, crypto.SHA256, flip, kmssigner.ErrBadSignature, "does not verify with the public key", true},
+		{"a flipped bit, Ed25519", ed, crypto.Hash(0), flip, kmssigner.ErrBadSignature, "does not verify with the public key", true},
+		{"a flipped bit, ML-DSA", ml, crypto.Hash(0), func(o *kms.SignOutput) { o.Signature[0] ^= 1 }, kmssigner.ErrBadSignature, "does not verify with the public key", true},
+		{"a flipped bit, ML-DSA with a context", ml, &mldsa.Options{Context: "c"}, func(o *kms.SignOutput) { o.Signature[0] ^= 1 }, kmssigner.ErrBadSignature, "does not verify with the public key", true},
 		{"a flipped bit, PSS", rsa2048, pssOpts, func(o *kms.SignOutput) { o.Signature[200] ^= 1 }, kmssigner.ErrBadSignature, "does not verify with the public key", true},
 	}
 	for _, tt := range tests {
@@ -378,7 +394,11 @@ func TestSignChecksTheAnswer(t *testing.T) {
 					return o, nil
 				}}
 				signer := newSigner(t, client, fake.AddKey(tt.spec), func(o *kmssigner.Options) { o.SkipVerification = skip })
-				sig, err := signer.Sign(nil, digest, tt.opts)
+				input := digest
+				if tt.opts == mldsacrypto.MLDSAMu {
+					input = make([]byte, 64)
+				}
+				sig, err := signer.Sign(nil, input, tt.opts)
 				if skip && tt.verify {
 					if err != nil {
 						t.Errorf("error %v, want none: verification is off", err)
@@ -484,7 +504,7 @@ func TestPinnedKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := verify(pinned.Public(), digestOf(crypto.SHA256, []byte("m")), sig, crypto.SHA256); err != nil {
+		if err := verify(pinned.Public(), []byte("m"), sig, crypto.SHA256); err != nil {
 			t.Error(err)
 		}
 		sig, err = byAlias.SignMessage(nil, nil, crypto.SHA256)
@@ -513,7 +533,7 @@ func TestSuppliedPublicKey(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := verify(online.Public(), digestOf(opts.HashFunc(), []byte("m")), sig, opts); err != nil {
+				if err := verify(online.Public(), []byte("m"), sig, opts); err != nil {
 					t.Error(err)
 				}
 			}
@@ -521,7 +541,7 @@ func TestSuppliedPublicKey(t *testing.T) {
 			wrong := newSigner(t, fake, online.KeyARN(), func(o *kmssigner.Options) {
 				o.PublicKey = newSigner(t, fake, fake.AddKey(spec)).Public()
 			})
-			if _, err := wrong.SignMessage(nil, nil, optsFor(spec)[0]); !errors.Is(err, kmssigner.ErrBadSignature) {
+			if _, err := wrong.SignMessage(nil, []byte("m"), optsFor(spec)[0]); !errors.Is(err, kmssigner.ErrBadSignature) {
 				t.Errorf("with another key's public key: error %v, want ErrBadSignature", err)
 			}
 		})
@@ -560,6 +580,11 @@ func TestSuppliedPublicKeyRefuses(t *testing.T) {
 		{"a zero key, RSA", keyARN, &rsa.PublicKey{}, "the RSA public key is nil"},
 		{"a key without a point", keyARN, &ecdsa.PublicKey{Curve: elliptic.P256()}, "the ECDSA public key is nil"},
 		{"a point off the curve", keyARN, &ecdsa.PublicKey{Curve: elliptic.P384(), X: pub.X, Y: pub.Y}, "not on"},
+		{"a secp256k1 key whose point is not on the curve", keyARN, &ecdsa.PublicKey{Curve: secp256k1.S256(), X: pub.X, Y: pub.Y}, "not on"},
+		{"a secp256k1 key whose point is out of range", keyARN, &ecdsa.PublicKey{Curve: secp256k1.S256(), X: new(big.Int).Lsh(pub.X, 8), Y: pub.Y}, "out of range"},
+		{"a short Ed25519 key", keyARN, ed25519.PublicKey("short"), "Ed25519 public key of 5 bytes, want 32"},
+		{"a nil pointer, ML-DSA", keyARN, (*mldsa.PublicKey)(nil), "the ML-DSA public key is nil"},
+		{"a zero key, ML-DSA", keyARN, &mldsa.PublicKey{}, "the ML-DSA public key is nil"},
 		{"a curve that KMS does not have", keyARN, p224.Public(), "curve P-224, want"},
 		{"a modulus that KMS does not have", keyARN, &small.PublicKey, "RSA modulus of 1024 bits, want"},
 	}
@@ -592,7 +617,7 @@ func TestPreferRaw(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := verify(signer.Public(), digestOf(crypto.SHA256, msg), sig, crypto.SHA256); err != nil {
+			if err := verify(signer.Public(), msg, sig, crypto.SHA256); err != nil {
 				t.Error(err)
 			}
 			in := calls.signs[len(calls.signs)-1]
@@ -794,7 +819,7 @@ func TestConcurrentUse(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					if err := verify(signer.Public(), digestOf(crypto.SHA256, msg), sig, crypto.SHA256); err != nil {
+					if err := verify(signer.Public(), msg, sig, crypto.SHA256); err != nil {
 						t.Error(err)
 					}
 				}

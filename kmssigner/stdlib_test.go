@@ -22,6 +22,17 @@ import (
 // returns before it lets a certificate out, and both ends of a TLS handshake
 // verify the other's signature.
 
+// stdSpecs are the key specs that crypto/x509 and crypto/tls know.
+var stdSpecs = []types.KeySpec{
+	types.KeySpecEccNistP256,
+	types.KeySpecEccNistP384,
+	types.KeySpecEccNistP521,
+	types.KeySpecEccNistEdwards25519,
+	types.KeySpecRsa2048,
+	types.KeySpecRsa3072,
+	types.KeySpecRsa4096,
+}
+
 // x509Algorithms are those that a key of the spec can sign certificates with.
 func x509Algorithms(spec types.KeySpec) []x509.SignatureAlgorithm {
 	switch spec {
@@ -29,6 +40,8 @@ func x509Algorithms(spec types.KeySpec) []x509.SignatureAlgorithm {
 		return []x509.SignatureAlgorithm{0, x509.ECDSAWithSHA256}
 	case types.KeySpecEccNistP384:
 		return []x509.SignatureAlgorithm{0, x509.ECDSAWithSHA384}
+	case types.KeySpecEccNistEdwards25519:
+		return []x509.SignatureAlgorithm{0, x509.PureEd25519}
 	case types.KeySpecEccNistP521:
 		return []x509.SignatureAlgorithm{0, x509.ECDSAWithSHA512}
 	}
@@ -62,7 +75,7 @@ func selfSigned(t *testing.T, signer crypto.Signer, alg x509.SignatureAlgorithm)
 }
 
 func TestX509(t *testing.T) {
-	for _, spec := range specs {
+	for _, spec := range stdSpecs {
 		t.Run(string(spec), func(t *testing.T) {
 			eachBackend(t, func(t *testing.T, fake *kmstest.KMS, client kmssigner.Client) {
 				signer := newSigner(t, client, fake.AddKey(spec))
@@ -126,7 +139,7 @@ func handshake(t *testing.T, signer crypto.Signer, cert *x509.Certificate, versi
 }
 
 func TestTLS13(t *testing.T) {
-	for _, spec := range specs {
+	for _, spec := range stdSpecs {
 		t.Run(string(spec), func(t *testing.T) {
 			eachBackend(t, func(t *testing.T, fake *kmstest.KMS, client kmssigner.Client) {
 				signer := newSigner(t, client, fake.AddKey(spec))
@@ -144,9 +157,10 @@ func TestTLS13(t *testing.T) {
 func TestTLS12(t *testing.T) {
 	fake := kmstest.New()
 	for spec, ok := range map[types.KeySpec]bool{
-		types.KeySpecRsa2048:     true,
-		types.KeySpecEccNistP256: true,
-		types.KeySpecEccNistP384: false,
+		types.KeySpecRsa2048:             true,
+		types.KeySpecEccNistP256:         true,
+		types.KeySpecEccNistP384:         false,
+		types.KeySpecEccNistEdwards25519: true,
 	} {
 		signer := newSigner(t, fake, fake.AddKey(spec))
 		serverErr, clientErr := handshake(t, signer, selfSigned(t, signer, 0), tls.VersionTLS12)

@@ -1,0 +1,104 @@
+package kmssigner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+)
+
+// A target is the key that requests are for, and how they are sent.
+type target struct {
+	opts    Options
+	asked   string // the key ID that the caller gave
+	arn     string // of the pinned key
+	request string // the KeyId sent: arn, unless Options.KeepAlias
+}
+
+var errNoKeyID = errors.New("key ID is empty, want a key ID, key ARN, alias name or alias ARN")
+
+func newTarget(keyID string, optFns []func(*Options)) target {
+	t := target{asked: keyID}
+	for _, fn := range optFns {
+		fn(&t.opts)
+	}
+	// Not the caller's slices: who appends to them later must not change us.
+	t.opts.GrantTokens = slices.Clone(t.opts.GrantTokens)
+	t.opts.ClientOptions = slices.Clone(t.opts.ClientOptions)
+	return t
+}
+
+// pin keeps the key that KMS answered with.
+func (t *target) pin(answered string) error {
+	switch {
+	case answered == "" || isAlias(answered):
+		return fmt.Errorf("KMS answered for the key %q, want a key ARN", answered)
+	case !isAlias(t.asked) && !sameKey(t.asked, answered):
+		return fmt.Errorf("%w: KMS answered for %q", ErrKeyChanged, answered)
+	}
+	t.arn = answered
+	if arn.IsARN(t.asked) && !isAlias(t.asked) {
+		t.arn = t.asked // the same key; an emulator's answer may be the bare ID
+	}
+	t.request = t.arn
+	if t.opts.KeepAlias {
+		t.request = t.asked
+	}
+	return nil
+}
+
+// bound gives ctx the default deadline if it has none.
+func (t *target) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	timeout := t.opts.Timeout
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	if _, ok := ctx.Deadline(); ok || timeout < 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf(
+		"no answer within Options.Timeout, %v", timeout))
+}
+
+// defaultTimeout is what a zero Options.Timeout means.
+const defaultTimeout = 10 * time.Second
+
+// explain adds to an error that the end of ctx caused why ctx ended: the
+// caller never set the default deadline, and a cause set by the caller
+// ([context.WithCancelCause]) says more than "canceled".
+func explain(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && cause != ctx.Err() && errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("%w (%w)", err, cause)
+	}
+	return err
+}
+
+// sameKey reports whether a KeyId in an answer names the key that was asked
+// for by its ID or ARN. KMS answers with the key ARN; of emulators that answer
+// with the bare key ID only that part can be compared.
+func sameKey(asked, answered string) bool {
+	if arn.IsARN(asked) && arn.IsARN(answered) {
+		return asked == answered
+	}
+	return bareKeyID(asked) == bareKeyID(answered)
+}
+
+// bareKeyID is the key ID within a key ARN, or id itself.
+func bareKeyID(id string) string {
+	if _, after, ok := strings.Cut(id, ":key/"); ok {
+		return after
+	}
+	return id
+}
+
+// isAlias reports whether id is an alias name or an alias ARN.
+func isAlias(id string) bool {
+	return strings.HasPrefix(id, "alias/") || strings.Contains(id, ":alias/")
+}
