@@ -2,6 +2,7 @@ package jwtkms_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 
@@ -65,4 +66,53 @@ func ExampleMethodFor() {
 	// Output:
 	// ECC_NIST_P384 ES384
 	// RSA_2048 RS256
+}
+
+// A KMS HMAC key makes and verifies HS tokens; verifying asks KMS.
+func ExampleSigningMethod_Keyfunc() {
+	ctx := context.Background()
+	client := kmstest.New()
+	mac, err := kmssigner.NewHMAC(ctx, client, client.AddKey(types.KeySpecHmac256))
+	if err != nil {
+		log.Fatal(err)
+	}
+	compact, err := jwt.NewWithClaims(jwtkms.HS256, jwt.MapClaims{"sub": "alice"}).SignedString(mac)
+	if err != nil {
+		log.Fatal(err)
+	}
+	token, err := jwt.Parse(compact, jwtkms.HS256.Keyfunc(mac.WithContext(ctx)))
+	switch {
+	case errors.Is(err, jwtkms.ErrNotChecked):
+		fmt.Println("KMS did not say") // 503, try again
+	case err != nil:
+		fmt.Println("refused") // 401
+	default:
+		fmt.Println(token.Valid, token.Claims)
+	}
+	// Output: true map[sub:alice]
+}
+
+// golang-jwt does not know ML-DSA until it is registered.
+func ExampleRegister() {
+	ctx := context.Background()
+	client := kmstest.New()
+	signer, err := kmssigner.New(ctx, client, client.AddKey(types.KeySpecMlDsa44))
+	if err != nil {
+		log.Fatal(err)
+	}
+	compact, err := jwt.NewWithClaims(jwtkms.MLDSA44, jwt.MapClaims{"sub": "alice"}).SignedString(signer)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := jwtkms.Register(); err != nil { // once, in main
+		log.Fatal(err)
+	}
+	token, err := jwt.Parse(compact, func(*jwt.Token) (any, error) {
+		return signer.Public(), nil
+	}, jwt.WithValidMethods([]string{"ML-DSA-44"}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(token.Valid, len(token.Signature))
+	// Output: true 2420
 }

@@ -13,178 +13,191 @@
 //
 // # Which method
 //
-// ES256, ES384 and ES512 go with keys on P-256, P-384 and P-521 respectively,
-// and no other pairing is allowed. The RS and PS methods go with RSA keys of at
-// least 2048 bits; PS signatures have a salt as long as the hash (RFC 7518
-// section 3.5), and Verify accepts no other. [MethodFor] picks the method for a
-// public key.
+//   - ES256, ES384 and ES512 (RFC 7518) go with keys on P-256, P-384 and P-521,
+//     ES256K (RFC 8812) with keys on secp256k1; no other pairing is allowed.
+//   - The RS and PS methods (RFC 7518) go with RSA keys of at least 2048 bits. PS
+//     signatures have a salt as long as the hash, and Verify accepts no other.
+//   - EdDSA (RFC 8037) and Ed25519 (RFC 9864) are two names for one signature.
+//     The newer is the exact one, the older the one that verifiers know today.
+//   - MLDSA44, MLDSA65 and MLDSA87 (RFC 9964) go with the ML-DSA keys of their
+//     size, with an empty context.
+//   - HS256, HS384 and HS512 (RFC 7518) go with a [MAC], such as an HMAC key in KMS.
+//
+// [MethodFor] picks the method for a key.
 //
 // # Verifying
 //
 // The tokens are ordinary: [jwt.Parse] with golang-jwt's own methods and the
 // plain public key verifies them, and so does any JOSE library. Importing this
-// package registers nothing, so parsing goes on as before. The Verify methods
-// here are for callers who verify without a parser, and never call KMS.
+// package registers nothing, so parsing goes on as before. golang-jwt knows
+// neither ES256K nor Ed25519 nor ML-DSA; to parse such tokens call [Register]
+// once. To parse with a method of this package in place of golang-jwt's of the
+// same name, as HS256 with a KMS key demands, see [SigningMethod.Keyfunc].
 //
 // # Cost
 //
-// A token costs one signature of the Signer, so one Sign call of a KMS key.
-// Hashing is done here, so a token may be of any size.
+// A token costs one signature of the Signer, so one Sign call of a KMS key. It
+// may be of any size, but for Ed25519 and HMAC keys in KMS, which take 4096
+// bytes: header, claims and the dot between them, in base64url, so claims of
+// about 3000 bytes. Verifying with a public key costs no call; verifying HS256,
+// HS384 and HS512 with a KMS key costs one each time.
 package jwtkms
 
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
-	_ "crypto/sha256" // crypto.SignMessage hashes for signers that cannot
-	_ "crypto/sha512"
 	"fmt"
 
+	"filippo.io/mldsa"
 	"github.com/golang-jwt/jwt/v5"
-
-	"github.com/kmssign/kmssign/derconv"
 )
 
 // A SigningMethod is a [jwt.SigningMethod] for one JWS algorithm. It is
 // immutable and safe for concurrent use.
 type SigningMethod struct {
-	opts  crypto.SignerOpts
-	curve elliptic.Curve // nil for RSA
-	// stock is golang-jwt's method of the same name: it verifies.
-	stock jwt.SigningMethod
+	alg  string
+	keys string // the keys that fit, for errors
+
+	// For algorithms with a public key:
+	fits   func(crypto.PublicKey) bool
+	opts   crypto.SignerOpts                                                  // what the Signer is asked for
+	encode func(pub crypto.PublicKey, sig []byte) ([]byte, error)             // from the Signer's form to that of JWS
+	verify func(signingString string, sig []byte, pub crypto.PublicKey) error // pub fits
+
+	// For the HS algorithms:
+	macSize int
 }
 
-// The methods of RFC 7518 section 3.1 that sign with an asymmetric key.
-var (
-	ES256 = &SigningMethod{crypto.SHA256, elliptic.P256(), jwt.SigningMethodES256}
-	ES384 = &SigningMethod{crypto.SHA384, elliptic.P384(), jwt.SigningMethodES384}
-	ES512 = &SigningMethod{crypto.SHA512, elliptic.P521(), jwt.SigningMethodES512}
+// Alg returns the algorithm's name in the token header, such as "ES256" or
+// "ML-DSA-44".
+func (m *SigningMethod) Alg() string { return m.alg }
 
-	RS256 = &SigningMethod{crypto.SHA256, nil, jwt.SigningMethodRS256}
-	RS384 = &SigningMethod{crypto.SHA384, nil, jwt.SigningMethodRS384}
-	RS512 = &SigningMethod{crypto.SHA512, nil, jwt.SigningMethodRS512}
-
-	PS256 = newPS(jwt.SigningMethodPS256)
-	PS384 = newPS(jwt.SigningMethodPS384)
-	PS512 = newPS(jwt.SigningMethodPS512)
-)
-
-// newPS makes a PS method that verifies as strictly as it signs: golang-jwt's
-// own takes a salt of any length when verifying, RFC 7518 section 3.5 allows
-// one.
-func newPS(lax *jwt.SigningMethodRSAPSS) *SigningMethod {
-	opts := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: lax.Hash}
-	strict := &jwt.SigningMethodRSAPSS{SigningMethodRSA: lax.SigningMethodRSA, Options: opts}
-	return &SigningMethod{opts, nil, strict}
-}
-
-// MethodFor returns the method to sign with for a public key: the one method
-// of an *ecdsa.PublicKey on P-256, P-384 or P-521, and RS256, which every
-// verifier knows, for an *rsa.PublicKey of at least 2048 bits. For any other
-// key the error names it and wraps [jwt.ErrInvalidKeyType].
-func MethodFor(pub crypto.PublicKey) (*SigningMethod, error) {
-	for _, m := range []*SigningMethod{ES256, ES384, ES512, RS256} {
-		if m.checkKey(pub) == nil {
-			return m, nil
+// MethodFor returns the method to sign with for a public key, or for a [MAC]: the
+// one method of an *ecdsa.PublicKey on P-256, P-384, P-521 or secp256k1, of an
+// *mldsa.PublicKey and of a MAC of 32, 48 or 64 bytes; for an *rsa.PublicKey of at
+// least 2048 bits RS256, and for an ed25519.PublicKey EdDSA, both because every
+// verifier of such keys knows them: few know the name Ed25519 yet, golang-jwt
+// among those that do not. For any other key the error names it and wraps
+// [jwt.ErrInvalidKeyType].
+func MethodFor(key crypto.PublicKey) (*SigningMethod, error) {
+	if mac, ok := key.(MAC); ok {
+		for _, m := range []*SigningMethod{HS256, HS384, HS512} {
+			if m.macSize == mac.Size() {
+				return m, nil
+			}
+		}
+	} else {
+		for _, m := range []*SigningMethod{ES256, ES384, ES512, ES256K, RS256, EdDSA, MLDSA44, MLDSA65, MLDSA87} {
+			if m.fits(key) {
+				return m, nil
+			}
 		}
 	}
-	return nil, fmt.Errorf("jwtkms: no method signs with %s: %w", describe(pub), jwt.ErrInvalidKeyType)
+	return nil, fmt.Errorf("jwtkms: no method signs with %s: %w", describe(key), jwt.ErrInvalidKeyType)
 }
 
-// Alg returns the algorithm's name in the token header, such as "ES256".
-func (m *SigningMethod) Alg() string {
-	return m.stock.Alg()
-}
-
-// Sign signs signingString with key, a [crypto.Signer], and returns the
-// signature as JWS carries it: R‖S of 64, 96 or 132 bytes for ES256, ES384 and
-// ES512, else as many bytes as the RSA modulus. golang-jwt calls it from
-// SignedString; to bound or cancel it, pass a Signer that carries a context,
+// Sign signs signingString with key, a [crypto.Signer], or a [MAC] for the HS
+// methods, and returns the signature as JWS carries it: for the ES methods R‖S of
+// 64, 96 or 132 bytes, for all others what the Signer makes. golang-jwt calls it
+// from SignedString; to bound or cancel it, pass a Signer that carries a context,
 // such as kmssigner.Signer's WithContext returns.
 //
-// Sign costs one signature of the Signer; a Signer of another type or on
-// another curve than the method's is refused before that, with an error that
-// wraps [jwt.ErrInvalidKeyType]. The Signer's own errors are wrapped. Length
-// and encoding of its answer are checked, but Sign does not verify it:
-// kmssigner has done so already.
+// Sign costs one signature of the Signer; a key of another type or on another
+// curve than the method's is refused before that, with an error that wraps
+// [jwt.ErrInvalidKeyType]. The Signer's own errors are wrapped. Length and
+// encoding of its answer are checked, but Sign does not verify it: kmssigner has
+// done so already.
 func (m *SigningMethod) Sign(signingString string, key any) ([]byte, error) {
+	if m.macSize != 0 {
+		return m.signMAC(signingString, key)
+	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, fmt.Errorf("jwtkms: %s signs with a crypto.Signer, got %T: %w", m.Alg(), key, jwt.ErrInvalidKeyType)
+		return nil, fmt.Errorf("jwtkms: %s signs with a crypto.Signer, got %s: %w", m.alg, describe(key), jwt.ErrInvalidKeyType)
 	}
 	pub := signer.Public()
-	if err := m.checkKey(pub); err != nil {
-		return nil, err
+	if !m.fits(pub) {
+		return nil, m.misfit(pub)
 	}
 	sig, err := crypto.SignMessage(signer, rand.Reader, []byte(signingString), m.opts)
 	if err != nil {
-		return nil, fmt.Errorf("jwtkms: %s: %w", m.Alg(), err)
+		return nil, fmt.Errorf("jwtkms: %s: %w", m.alg, err)
 	}
-	if m.curve != nil {
-		if sig, err = derconv.ToP1363(sig, m.curve); err != nil {
-			return nil, fmt.Errorf("jwtkms: %s: %T made a bad signature: %w", m.Alg(), signer, err)
-		}
-		return sig, nil
-	}
-	if want := pub.(*rsa.PublicKey).Size(); len(sig) != want {
-		return nil, fmt.Errorf("jwtkms: %s: %T made a bad signature: it has %d bytes, want %d", m.Alg(), signer, len(sig), want)
+	sig, err = m.encode(pub, sig)
+	if err != nil {
+		return nil, fmt.Errorf("jwtkms: %s: %T made a bad signature: %w", m.alg, signer, err)
 	}
 	return sig, nil
 }
 
 // Verify checks that sig, as JWS carries it, is a signature over signingString
 // by key: a public key, or anything with a method Public() crypto.PublicKey,
-// such as the Signer itself. A key of another type or on another curve than
-// the method's is an error that wraps [jwt.ErrInvalidKeyType]; a signature that
-// does not verify is the error of golang-jwt's own method. Verify never calls
-// KMS.
+// such as the Signer itself, or a [MAC] for the HS methods. A key of another type
+// or on another curve than the method's is an error that wraps
+// [jwt.ErrInvalidKeyType]; a signature that does not verify is one of
+// golang-jwt's errors, [jwt.ErrSignatureInvalid] for the HS and ML-DSA methods;
+// [ErrNotChecked] says that a MAC could not be asked. Only a MAC calls KMS.
 func (m *SigningMethod) Verify(signingString string, sig []byte, key any) error {
+	if m.macSize != 0 {
+		return m.verifyMAC(signingString, sig, key)
+	}
 	if k, ok := key.(interface{ Public() crypto.PublicKey }); ok {
 		key = k.Public()
 	}
-	if err := m.checkKey(key); err != nil {
-		return err
+	if !m.fits(key) {
+		return m.misfit(key)
 	}
-	return m.stock.Verify(signingString, sig, key)
+	return m.verify(signingString, sig, key)
 }
 
-// checkKey reports whether the algorithm may be used with the public key.
-// golang-jwt's methods look at the key's type only: a key on secp256k1 would
-// pass for ES256, and a 1024-bit RSA key for RS256.
-func (m *SigningMethod) checkKey(pub crypto.PublicKey) error {
-	want := "an RSA key of at least 2048 bits"
-	switch pub := pub.(type) {
-	case *ecdsa.PublicKey:
-		//lint:ignore SA1019 only to see that they are there: crypto/ecdsa panics on a key without a point.
-		if m.curve != nil && pub != nil && pub.Curve == m.curve && pub.X != nil && pub.Y != nil {
-			return nil
+// Keyfunc returns a [jwt.Keyfunc] for tokens that are signed with this method and
+// this key, which is what Verify takes. It makes golang-jwt verify with this
+// method even where it has its own of the same name, and changes nothing for other
+// tokens:
+//
+//	token, err := jwt.Parse(compact, jwtkms.HS256.Keyfunc(mac.WithContext(ctx)))
+//
+// A token whose header names another algorithm is unverifiable
+// ([jwt.ErrTokenUnverifiable]). It is safe for concurrent use.
+func (m *SigningMethod) Keyfunc(key any) jwt.Keyfunc {
+	return func(token *jwt.Token) (any, error) {
+		if alg := token.Header["alg"]; alg != m.alg {
+			return nil, fmt.Errorf("jwtkms: the token's alg is %v, want %s", alg, m.alg)
 		}
-	case *rsa.PublicKey:
-		if m.curve == nil && pub != nil && pub.N != nil && pub.N.BitLen() >= 2048 {
-			return nil
-		}
+		// The parser looks at Method after it has asked for the key.
+		token.Method = m
+		return key, nil
 	}
-	if m.curve != nil {
-		want = "an ECDSA key on " + m.curve.Params().Name
-	}
-	return fmt.Errorf("jwtkms: %s wants %s, got %s: %w", m.Alg(), want, describe(pub), jwt.ErrInvalidKeyType)
 }
 
-// describe names a public key in an error.
-func describe(pub crypto.PublicKey) string {
-	switch pub := pub.(type) {
-	case *ecdsa.PublicKey:
-		if pub != nil && pub.Curve != nil && pub.Curve.Params() != nil {
-			return "an ECDSA key on " + pub.Curve.Params().Name
-		}
-	case *rsa.PublicKey:
-		if pub != nil && pub.N != nil {
-			return fmt.Sprintf("an RSA key of %d bits", pub.N.BitLen())
-		}
+func (m *SigningMethod) misfit(key any) error {
+	return fmt.Errorf("jwtkms: %s wants %s, got %s: %w", m.alg, m.keys, describe(key), jwt.ErrInvalidKeyType)
+}
+
+// describe names a key in an error.
+func describe(key any) string {
+	switch key := key.(type) {
 	case nil:
 		return "no key"
+	case *ecdsa.PublicKey:
+		if key != nil && key.Curve != nil && key.Curve.Params() != nil {
+			return "an ECDSA key on " + key.Curve.Params().Name
+		}
+	case *rsa.PublicKey:
+		if key != nil && key.N != nil {
+			return fmt.Sprintf("an RSA key of %d bits", key.N.BitLen())
+		}
+	case ed25519.PublicKey:
+		return fmt.Sprintf("an Ed25519 key of %d bytes", len(key))
+	case *mldsa.PublicKey:
+		if usableMLDSA(key) {
+			return fmt.Sprintf("an %v key", key.Parameters())
+		}
+	case MAC:
+		return fmt.Sprintf("a %T with MACs of %d bytes", key, key.Size())
 	}
-	return fmt.Sprintf("a %T", pub)
+	return fmt.Sprintf("a %T", key)
 }

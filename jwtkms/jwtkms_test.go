@@ -8,13 +8,17 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
+	"math/big"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"filippo.io/mldsa"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -26,8 +30,9 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// methods has every method, golang-jwt's own of the same name, a key spec to
-// sign with, and the size of a signature with that key.
+// methods has every method that signs with a public key, golang-jwt's own of the
+// same name if it has one, a key spec to sign with, and the size of a signature
+// with that key.
 var methods = []struct {
 	method *jwtkms.SigningMethod
 	stock  jwt.SigningMethod
@@ -37,12 +42,40 @@ var methods = []struct {
 	{jwtkms.ES256, jwt.SigningMethodES256, types.KeySpecEccNistP256, 64},
 	{jwtkms.ES384, jwt.SigningMethodES384, types.KeySpecEccNistP384, 96},
 	{jwtkms.ES512, jwt.SigningMethodES512, types.KeySpecEccNistP521, 132},
+	{jwtkms.ES256K, nil, types.KeySpecEccSecgP256k1, 64},
 	{jwtkms.RS256, jwt.SigningMethodRS256, types.KeySpecRsa2048, 256},
 	{jwtkms.RS384, jwt.SigningMethodRS384, types.KeySpecRsa3072, 384},
 	{jwtkms.RS512, jwt.SigningMethodRS512, types.KeySpecRsa4096, 512},
 	{jwtkms.PS256, jwt.SigningMethodPS256, types.KeySpecRsa2048, 256},
 	{jwtkms.PS384, jwt.SigningMethodPS384, types.KeySpecRsa3072, 384},
 	{jwtkms.PS512, jwt.SigningMethodPS512, types.KeySpecRsa4096, 512},
+	{jwtkms.EdDSA, jwt.SigningMethodEdDSA, types.KeySpecEccNistEdwards25519, 64},
+	{jwtkms.Ed25519, nil, types.KeySpecEccNistEdwards25519, 64},
+	{jwtkms.MLDSA44, nil, types.KeySpecMlDsa44, 2420},
+	{jwtkms.MLDSA65, nil, types.KeySpecMlDsa65, 3309},
+	{jwtkms.MLDSA87, nil, types.KeySpecMlDsa87, 4627},
+}
+
+// foreignVerify verifies a signature with code that is not this module's:
+// golang-jwt's own method, or the package of the algorithm that it lacks.
+func foreignVerify(stock jwt.SigningMethod, signed string, sig []byte, pub crypto.PublicKey) error {
+	if stock != nil {
+		return stock.Verify(signed, sig, pub)
+	}
+	valid := false
+	switch pub := pub.(type) {
+	case *ecdsa.PublicKey: // secp256k1, through crypto/elliptic's generic code
+		digest := sha256.Sum256([]byte(signed))
+		valid = len(sig) == 64 && ecdsa.Verify(pub, digest[:], new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:]))
+	case ed25519.PublicKey:
+		valid = ed25519.Verify(pub, []byte(signed), sig)
+	case *mldsa.PublicKey:
+		return mldsa.Verify(pub, []byte(signed), sig, nil)
+	}
+	if !valid {
+		return fmt.Errorf("%T: the signature does not verify", pub)
+	}
+	return nil
 }
 
 func newSigner(t *testing.T, client kmssigner.Client, keyID string) *kmssigner.Signer {
@@ -61,6 +94,9 @@ func stockVerify(token, alg string, pub crypto.PublicKey) (*jwt.Token, error) {
 }
 
 func TestTokens(t *testing.T) {
+	if err := jwtkms.Register(); err != nil {
+		t.Fatal(err)
+	}
 	fake := kmstest.New()
 	server := kmstest.NewServer(fake)
 	defer server.Close()
@@ -74,14 +110,20 @@ func TestTokens(t *testing.T) {
 				for _, subject := range []string{"alice", strings.Repeat("a", 5000)} {
 					token := jwt.NewWithClaims(m.method, jwt.MapClaims{"sub": subject})
 					compact, err := token.SignedString(signer.WithContext(t.Context()))
+					if m.spec == types.KeySpecEccNistEdwards25519 && len(subject) > 4096 {
+						if compact != "" || !errors.Is(err, kmssigner.ErrMessageLength) {
+							t.Errorf("%s: %q, %v; want ErrMessageLength", backend, compact, err)
+						}
+						continue
+					}
 					if err != nil {
 						t.Fatalf("%s: %v", backend, err)
 					}
-					parsed, err := stockVerify(compact, m.stock.Alg(), signer.Public())
+					parsed, err := stockVerify(compact, m.method.Alg(), signer.Public())
 					if err != nil {
 						t.Fatalf("%s: %v", backend, err)
 					}
-					if parsed.Method != m.stock {
+					if m.stock != nil && parsed.Method != m.stock {
 						t.Errorf("parsed with the method %v, want golang-jwt's own", parsed.Method)
 					}
 					if got, _ := parsed.Claims.GetSubject(); got != subject {
@@ -91,6 +133,9 @@ func TestTokens(t *testing.T) {
 						t.Errorf("signature of %d bytes, want %d", len(parsed.Signature), m.size)
 					}
 					signed := compact[:strings.LastIndex(compact, ".")]
+					if err := foreignVerify(m.stock, signed, parsed.Signature, signer.Public()); err != nil {
+						t.Error(err)
+					}
 					for _, key := range []any{signer.Public(), signer} {
 						if err := m.method.Verify(signed, parsed.Signature, key); err != nil {
 							t.Errorf("Verify with a %T: %v", key, err)
@@ -98,10 +143,35 @@ func TestTokens(t *testing.T) {
 						if err := m.method.Verify(signed+"x", parsed.Signature, key); err == nil {
 							t.Errorf("Verify with a %T: accepts another message", key)
 						}
+						again, err := jwt.Parse(compact, m.method.Keyfunc(key))
+						if err != nil || again.Method != m.method {
+							t.Errorf("Keyfunc of a %T: %v", key, err)
+						}
 					}
 				}
 			}
 		})
+	}
+}
+
+// A Keyfunc is for one algorithm, whatever the token says.
+func TestKeyfuncRefusesOtherAlgs(t *testing.T) {
+	fake := kmstest.New()
+	signer := newSigner(t, fake, fake.AddKey(types.KeySpecRsa2048))
+	token, err := jwt.New(jwtkms.RS256).SignedString(signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = jwt.Parse(token, jwtkms.PS256.Keyfunc(signer))
+	if !errors.Is(err, jwt.ErrTokenUnverifiable) || !strings.Contains(err.Error(), "the token's alg is RS256, want PS256") {
+		t.Errorf("error %v, want ErrTokenUnverifiable and both algs", err)
+	}
+	none, err := jwt.New(jwt.SigningMethodNone).SignedString(jwt.UnsafeAllowNoneSignatureType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := jwt.Parse(none, jwtkms.PS256.Keyfunc(signer)); !errors.Is(err, jwt.ErrTokenUnverifiable) {
+		t.Errorf("alg none: %v, want ErrTokenUnverifiable", err)
 	}
 }
 
@@ -123,20 +193,22 @@ func TestPlainPrivateKey(t *testing.T) {
 	}
 }
 
+// registered is what golang-jwt's registry holds before any test has run.
+var registered = jwt.GetAlgorithms()
+
 func TestImportRegistersNothing(t *testing.T) {
+	stock := []string{"none", "HS256", "HS384", "HS512"}
 	for _, m := range methods {
+		if m.stock == nil {
+			continue
+		}
+		stock = append(stock, m.stock.Alg())
 		if got := jwt.GetSigningMethod(m.stock.Alg()); got != m.stock {
 			t.Errorf("GetSigningMethod(%q) is %T, want golang-jwt's own", m.stock.Alg(), got)
 		}
 	}
-	stock := []string{"none", "EdDSA", "HS256", "HS384", "HS512"}
-	for _, m := range methods {
-		stock = append(stock, m.stock.Alg())
-	}
-	got := jwt.GetAlgorithms()
 	slices.Sort(stock)
-	slices.Sort(got)
-	if !slices.Equal(got, stock) {
+	if got := slices.Sorted(slices.Values(registered)); !slices.Equal(got, stock) {
 		t.Errorf("registered algorithms %q, want golang-jwt's own %q", got, stock)
 	}
 }
@@ -182,6 +254,16 @@ func publicKeys(t *testing.T) map[string]crypto.PublicKey {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, params := range []mldsa.Parameters{mldsa.MLDSA44(), mldsa.MLDSA65(), mldsa.MLDSA87()} {
+		key, err := mldsa.GenerateKey(params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[params.String()] = key.Public()
+	}
+	keys["zero ML-DSA"] = &mldsa.PublicKey{}
+	keys["nil ML-DSA"] = (*mldsa.PublicKey)(nil)
+	keys["short Ed25519"] = ed25519.PublicKey("short")
 	keys["Ed25519"] = ed
 	keys["secp256k1"] = koblitz.PubKey().ToECDSA()
 	keys["nil"] = nil
@@ -199,7 +281,8 @@ func publicKeys(t *testing.T) map[string]crypto.PublicKey {
 // one for ES256.
 func TestKeyMustFit(t *testing.T) {
 	keys := publicKeys(t)
-	fits := map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "RSA-2048": "RS256 RS384 RS512 PS256 PS384 PS512"}
+	fits := map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "RSA-2048": "RS256 RS384 RS512 PS256 PS384 PS512",
+		"secp256k1": "ES256K", "Ed25519": "EdDSA Ed25519", "ML-DSA-44": "ML-DSA-44", "ML-DSA-65": "ML-DSA-65", "ML-DSA-87": "ML-DSA-87"}
 	for _, m := range methods {
 		for name, pub := range keys {
 			if slices.Contains(strings.Fields(fits[name]), m.method.Alg()) {
@@ -315,6 +398,8 @@ func TestSignChecksTheSigner(t *testing.T) {
 		{"nothing", jwtkms.ES256, stub{public: keys["P-256"]}, "made a bad signature: derconv:"},
 		{"R‖S already", jwtkms.ES256, stub{public: keys["P-256"], sig: make([]byte, 64)}, "made a bad signature: derconv:"},
 		{"RSA, short by one", jwtkms.PS256, stub{public: keys["RSA-2048"], sig: make([]byte, 255)}, "made a bad signature: it has 255 bytes, want 256"},
+		{"Ed25519, short by one", jwtkms.EdDSA, stub{public: keys["Ed25519"], sig: make([]byte, 63)}, "made a bad signature: it has 63 bytes, want 64"},
+		{"ML-DSA, long by one", jwtkms.MLDSA44, stub{public: keys["ML-DSA-44"], sig: make([]byte, 2421)}, "made a bad signature: it has 2421 bytes, want 2420"},
 		{"RSA, nothing", jwtkms.RS256, stub{public: keys["RSA-2048"]}, "it has 0 bytes, want 256"},
 		{"an error", jwtkms.RS256, stub{public: keys["RSA-2048"], err: outage}, "jwtkms: RS256: outage"},
 	}
@@ -393,6 +478,8 @@ func TestConcurrentUse(t *testing.T) {
 func TestMethodFor(t *testing.T) {
 	want := map[string]*jwtkms.SigningMethod{
 		"P-256": jwtkms.ES256, "P-384": jwtkms.ES384, "P-521": jwtkms.ES512, "RSA-2048": jwtkms.RS256,
+		"secp256k1": jwtkms.ES256K, "Ed25519": jwtkms.EdDSA,
+		"ML-DSA-44": jwtkms.MLDSA44, "ML-DSA-65": jwtkms.MLDSA65, "ML-DSA-87": jwtkms.MLDSA87,
 	}
 	for name, pub := range publicKeys(t) {
 		got, err := jwtkms.MethodFor(pub)

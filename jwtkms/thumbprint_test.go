@@ -1,7 +1,11 @@
+//lint:file-ignore SA1019 no constructor makes a point that is not on its curve
+
 package jwtkms_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -11,6 +15,7 @@ import (
 	"math/big"
 	"testing"
 
+	"filippo.io/mldsa"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/kmssign/kmssign/jwtkms"
@@ -28,6 +33,47 @@ func TestThumbprintRFC7638(t *testing.T) {
 	got, err := jwtkms.Thumbprint(&rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537})
 	if want := "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"; got != want || err != nil {
 		t.Errorf("Thumbprint = %q, %v; want %q", got, err, want)
+	}
+}
+
+// RFC 8037 appendix A: the key of A.1, its thumbprint in A.3, and the signature of
+// A.4, which is the only one, because Ed25519 is deterministic.
+func TestRFC8037(t *testing.T) {
+	decode := func(s string) []byte {
+		b, err := base64.RawURLEncoding.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	key := ed25519.NewKeyFromSeed(decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"))
+	got, err := jwtkms.Thumbprint(key.Public())
+	if want := "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"; got != want || err != nil {
+		t.Errorf("Thumbprint = %q, %v; want %q", got, err, want)
+	}
+	const signed = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc"
+	want := decode("hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg")
+	sig, err := jwtkms.EdDSA.Sign(signed, key)
+	if !bytes.Equal(sig, want) || err != nil {
+		t.Errorf("Sign = %x, %v; want %x", sig, err, want)
+	}
+}
+
+// RFC 9964: the thumbprints of its example keys, whose seeds are all zeros.
+func TestThumbprintRFC9964(t *testing.T) {
+	for params, want := range map[mldsa.Parameters]string{
+		mldsa.MLDSA44(): "T4xl70S7MT6Zeq6r9V9fPJGVn76wfnXJ21-gyo0Gu6o",
+		mldsa.MLDSA65(): "Suiu29qbfuaBaR4Ats-c6XQBePB_OpAxAwcTR_0KXVM",
+		mldsa.MLDSA87(): "tRn1JNIkgMsABVQBlXeDHxAIcclh-2IX0UdDEzPt5XU",
+	} {
+		key, err := mldsa.NewPrivateKey(params, make([]byte, mldsa.PrivateKeySize))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := jwtkms.Thumbprint(key.Public())
+		if got != want || err != nil {
+			t.Errorf("%v: Thumbprint = %q, %v; want %q", params, got, err, want)
+		}
 	}
 }
 
@@ -59,11 +105,11 @@ func TestThumbprintKeepsLeadingZeros(t *testing.T) {
 
 func TestThumbprintRefuses(t *testing.T) {
 	keys := publicKeys(t)
-	//lint:ignore SA1019 no constructor makes a point that is not on the curve
+	keys["off secp256k1"] = &ecdsa.PublicKey{Curve: keys["secp256k1"].(*ecdsa.PublicKey).Curve, X: big.NewInt(1), Y: big.NewInt(1)}
 	keys["off the curve"] = &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}
 	for name, pub := range keys {
 		switch name {
-		case "P-256", "P-384", "P-521", "RSA-1024", "RSA-2048":
+		case "P-256", "P-384", "P-521", "secp256k1", "RSA-1024", "RSA-2048", "Ed25519", "ML-DSA-44", "ML-DSA-65", "ML-DSA-87":
 			continue
 		}
 		if got, err := jwtkms.Thumbprint(pub); got != "" || !errors.Is(err, jwt.ErrInvalidKeyType) {

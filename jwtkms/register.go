@@ -1,0 +1,37 @@
+package jwtkms
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+var registering sync.Mutex
+
+// Register makes golang-jwt's parser know the algorithms that it lacks: ES256K,
+// Ed25519, ML-DSA-44, ML-DSA-65 and ML-DSA-87. The registry is golang-jwt's own and
+// one for the whole process, so this is for package main to call, once or more
+// often. Signing needs no registration, and what golang-jwt has stays its own.
+//
+// If one of the names is registered to another method already, Register changes
+// nothing and returns an error that names it.
+func Register() error {
+	registering.Lock()
+	defer registering.Unlock()
+	missing := []*SigningMethod{ES256K, Ed25519, MLDSA44, MLDSA65, MLDSA87}
+	var errs []error
+	for _, m := range missing {
+		if other := jwt.GetSigningMethod(m.alg); other != nil && other != jwt.SigningMethod(m) {
+			errs = append(errs, fmt.Errorf("jwtkms: %s is registered to a %T already", m.alg, other))
+		}
+	}
+	if errs != nil {
+		return errors.Join(errs...)
+	}
+	for _, m := range missing {
+		jwt.RegisterSigningMethod(m.alg, func() jwt.SigningMethod { return m })
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package jwtkms_test
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/kmssign/kmssign/jwtkms"
+)
+
+func TestRegister(t *testing.T) {
+	var wg sync.WaitGroup
+	for range 8 { // idempotent, and at once
+		wg.Go(func() {
+			if err := jwtkms.Register(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	ours := []*jwtkms.SigningMethod{jwtkms.ES256K, jwtkms.Ed25519, jwtkms.MLDSA44, jwtkms.MLDSA65, jwtkms.MLDSA87}
+	want := slices.Clone(registered)
+	for _, m := range ours {
+		if got := jwt.GetSigningMethod(m.Alg()); got != m {
+			t.Errorf("GetSigningMethod(%q) = %v", m.Alg(), got)
+		}
+		want = append(want, m.Alg())
+	}
+	slices.Sort(want)
+	if got := slices.Sorted(slices.Values(jwt.GetAlgorithms())); !slices.Equal(got, want) {
+		t.Errorf("registered algorithms %q, want %q", got, want)
+	}
+}
+
+// In a process of its own: the registry forgets nothing.
+func TestRegisterRefusesToReplace(t *testing.T) {
+	if os.Getenv("JWTKMS_TEST_REGISTERED") == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRegisterRefusesToReplace$", "-test.v")
+		cmd.Env = append(os.Environ(), "JWTKMS_TEST_REGISTERED=1")
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestRegisterRefusesToReplace") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	other := &jwt.SigningMethodECDSA{Name: "ES256K"}
+	jwt.RegisterSigningMethod("ES256K", func() jwt.SigningMethod { return other })
+	err := jwtkms.Register()
+	if err == nil || !strings.Contains(err.Error(), "jwtkms: ES256K is registered to a *jwt.SigningMethodECDSA already") {
+		t.Errorf("error %v, want it to name ES256K and the other method", err)
+	}
+	if jwt.GetSigningMethod("ES256K") != other || jwt.GetSigningMethod("ML-DSA-44") != nil {
+		t.Error("Register has changed the registry all the same")
+	}
+}
