@@ -17,7 +17,6 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -27,7 +26,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -51,12 +49,21 @@ var algs = []struct {
 	{jwtkms.ES256, types.KeySpecEccNistP256},
 	{jwtkms.ES384, types.KeySpecEccNistP384},
 	{jwtkms.ES512, types.KeySpecEccNistP521},
+	{jwtkms.ES256K, types.KeySpecEccSecgP256k1},
 	{jwtkms.RS256, types.KeySpecRsa2048},
 	{jwtkms.RS384, types.KeySpecRsa2048},
 	{jwtkms.RS512, types.KeySpecRsa2048},
 	{jwtkms.PS256, types.KeySpecRsa2048},
 	{jwtkms.PS384, types.KeySpecRsa2048},
 	{jwtkms.PS512, types.KeySpecRsa2048},
+	{jwtkms.EdDSA, types.KeySpecEccNistEdwards25519},
+	{jwtkms.Ed25519, types.KeySpecEccNistEdwards25519},
+	{jwtkms.MLDSA44, types.KeySpecMlDsa44},
+	{jwtkms.MLDSA65, types.KeySpecMlDsa65},
+	{jwtkms.MLDSA87, types.KeySpecMlDsa87},
+	{jwtkms.HS256, types.KeySpecHmac256},
+	{jwtkms.HS384, types.KeySpecHmac384},
+	{jwtkms.HS512, types.KeySpecHmac512},
 }
 
 func main() {
@@ -162,47 +169,93 @@ func issue(ctx context.Context, req request, stdin io.Reader) (token, report str
 	defer closeClient()
 
 	start := time.Now()
-	calls := &counter{Client: client}
-	signer, err := kmssigner.New(ctx, calls, keyID, func(o *kmssigner.Options) { o.PreferRaw = req.raw })
+	calls := &counter{client: client}
+	key, err := openKey(ctx, calls, keyID, req)
 	if err != nil {
 		return "", "", err
+	}
+	if req.pub != "" && key.public == nil {
+		return "", "", errors.New("-pub: an HMAC key has no public key")
 	}
 	method := req.method
 	if method == nil {
-		if method, err = jwtkms.MethodFor(signer.Public()); err != nil {
+		if method, err = jwtkms.MethodFor(key.methodKey()); err != nil {
 			return "", "", err
 		}
 	}
-	kid, err := jwtkms.Thumbprint(signer.Public())
-	if err != nil {
-		return "", "", err
-	}
 	unsigned := jwt.NewWithClaims(method, claims)
-	unsigned.Header["kid"] = kid
-	token, err = unsigned.SignedString(signer.WithContext(ctx))
+	unsigned.Header["kid"] = key.kid
+	token, err = unsigned.SignedString(key.sign)
 	if err != nil {
 		return "", "", err
 	}
+	signed := calls.String()
 	took := time.Since(start)
 
-	if err := verify(token, method.Alg(), signer.Public()); err != nil {
+	verified, err := verify(token, method, key)
+	if err != nil {
 		return "", "", fmt.Errorf("the token does not verify: %w", err)
 	}
 	if req.pub != "" {
-		if err := writePublicKey(req.pub, signer.Public()); err != nil {
+		// As KMS answered it: not every kind of key has a marshaller in Go.
+		block := &pem.Block{Type: "PUBLIC KEY", Bytes: calls.publicKey}
+		if err := os.WriteFile(req.pub, pem.EncodeToMemory(block), 0o644); err != nil {
 			return "", "", err
 		}
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "key\t%s\n", signer.KeyARN())
+	fmt.Fprintf(w, "key\t%s\n", key.arn)
 	fmt.Fprintf(w, "alg\t%s\n", method.Alg())
-	fmt.Fprintf(w, "kid\t%s\n", kid)
-	fmt.Fprintf(w, "KMS calls\t%d GetPublicKey, %d Sign, in %v\n",
-		calls.getPublicKey.Load(), calls.sign.Load(), took.Round(100*time.Microsecond))
-	fmt.Fprintf(w, "verified\tyes, by golang-jwt's stock parser with the public key alone\n")
+	fmt.Fprintf(w, "kid\t%s\n", key.kid)
+	fmt.Fprintf(w, "KMS calls\t%s, in %v\n", signed, took.Round(100*time.Microsecond))
+	fmt.Fprintf(w, "verified\t%s\n", verified)
 	w.Flush()
 	return token, b.String(), nil
+}
+
+// key is what a token is signed with and verified by.
+type key struct {
+	arn    string
+	kid    string
+	sign   any              // for golang-jwt: a Signer or an HMAC, bound to the context
+	public crypto.PublicKey // nil of an HMAC key
+}
+
+// methodKey is what the algorithm depends on.
+func (k key) methodKey() any {
+	if k.public == nil {
+		return k.sign
+	}
+	return k.public
+}
+
+// openKey takes any key that KMS can sign a token with. Nothing in a key ID says
+// of which kind the key is, but KMS has no public key of an HMAC key.
+func openKey(ctx context.Context, client kmsClient, keyID string, req request) (key, error) {
+	if req.method != nil && strings.HasPrefix(req.method.Alg(), "HS") {
+		return openHMAC(ctx, client, keyID)
+	}
+	signer, err := kmssigner.New(ctx, client, keyID, func(o *kmssigner.Options) { o.PreferRaw = req.raw })
+	if _, ok := errors.AsType[*types.UnsupportedOperationException](err); ok && req.method == nil {
+		return openHMAC(ctx, client, keyID)
+	}
+	if err != nil {
+		return key{}, err
+	}
+	kid, err := jwtkms.Thumbprint(signer.Public())
+	return key{arn: signer.KeyARN(), kid: kid, sign: signer.WithContext(ctx), public: signer.Public()}, err
+}
+
+func openHMAC(ctx context.Context, client kmsClient, keyID string) (key, error) {
+	mac, err := kmssigner.NewHMAC(ctx, client, keyID)
+	if err != nil {
+		return key{}, err
+	}
+	// There is no thumbprint without the key; the key ID names it too, and unlike
+	// the ARN gives away neither Region nor account.
+	_, kid, _ := strings.Cut(mac.KeyARN(), ":key/")
+	return key{arn: mac.KeyARN(), kid: kid, sign: mac.WithContext(ctx)}, nil
 }
 
 // readClaims reads one JSON object. Numbers stay as they are written: an
@@ -245,7 +298,7 @@ func readClaims(file string, stdin io.Reader) (jwt.MapClaims, error) {
 
 // open returns a client and the key to sign with: the user's, or a new one on a
 // fake KMS that listens on a loopback port until close is called.
-func open(ctx context.Context, req request) (client kmssigner.Client, keyID string, close func(), err error) {
+func open(ctx context.Context, req request) (client kmsClient, keyID string, close func(), err error) {
 	if req.key == "" {
 		fake := kmstest.New()
 		server := kmstest.NewServer(fake)
@@ -274,34 +327,22 @@ func open(ctx context.Context, req request) (client kmssigner.Client, keyID stri
 }
 
 // verify does what a receiver of the token would do: it knows the algorithm it
-// expects and the public key, and uses nothing of this module. Whether the
-// claims hold at this time is the receiver's to judge, not the issuer's.
-func verify(token, alg string, pub crypto.PublicKey) error {
-	parser := jwt.NewParser(jwt.WithValidMethods([]string{alg}), jwt.WithoutClaimsValidation())
-	_, err := parser.Parse(token, func(*jwt.Token) (any, error) { return pub, nil })
-	return err
-}
-
-func writePublicKey(file string, pub crypto.PublicKey) error {
-	der, err := x509.MarshalPKIXPublicKey(pub)
-	if err != nil {
-		return err
+// expects and the key. Whether the claims hold at this time is the receiver's to
+// judge, not the issuer's. It says by what the token was verified.
+func verify(token string, method *jwtkms.SigningMethod, key key) (by string, err error) {
+	by = "yes, by golang-jwt's stock parser with the public key alone"
+	keyfunc := func(*jwt.Token) (any, error) { return key.public, nil }
+	switch {
+	case key.public == nil:
+		by = "yes, by golang-jwt's stock parser with one VerifyMac call"
+		keyfunc = method.Keyfunc(key.sign)
+	case jwt.GetSigningMethod(method.Alg()) == nil:
+		by = "yes, by golang-jwt's stock parser with jwtkms registered and the public key alone"
+		if err := jwtkms.Register(); err != nil {
+			return "", err
+		}
 	}
-	return os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o644)
-}
-
-// counter counts the calls that reach a Client.
-type counter struct {
-	kmssigner.Client
-	getPublicKey, sign atomic.Int64
-}
-
-func (c *counter) GetPublicKey(ctx context.Context, in *kms.GetPublicKeyInput, optFns ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error) {
-	c.getPublicKey.Add(1)
-	return c.Client.GetPublicKey(ctx, in, optFns...)
-}
-
-func (c *counter) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(*kms.Options)) (*kms.SignOutput, error) {
-	c.sign.Add(1)
-	return c.Client.Sign(ctx, in, optFns...)
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{method.Alg()}), jwt.WithoutClaimsValidation())
+	_, err = parser.Parse(token, keyfunc)
+	return by, err
 }
