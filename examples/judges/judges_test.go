@@ -1,0 +1,158 @@
+// Package judges has other people's libraries look at what this module makes:
+// tokens go to go-jose and jwx, thumbprints too, and SSH certificates to
+// golang.org/x/crypto/ssh.
+package judges
+
+import (
+	"crypto"
+	"crypto/rand"
+	"encoding/base64"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jwk"
+	"github.com/lestrrat-go/jwx/v3/jws"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/kmssign/kmssign/jwtkms"
+	"github.com/kmssign/kmssign/kmssigner"
+	"github.com/kmssign/kmssign/kmssigner/kmstest"
+)
+
+const payload = `{"sub":"alice"}`
+
+func newSigner(t *testing.T, spec types.KeySpec) *kmssigner.Signer {
+	t.Helper()
+	fake := kmstest.New()
+	signer, err := kmssigner.New(t.Context(), fake, fake.AddKey(spec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+func sign(t *testing.T, method *jwtkms.SigningMethod, signer *kmssigner.Signer) string {
+	t.Helper()
+	compact, err := jwt.NewWithClaims(method, jwt.MapClaims{"sub": "alice"}).SignedString(signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compact
+}
+
+func TestGoJOSE(t *testing.T) {
+	for method, spec := range map[*jwtkms.SigningMethod]types.KeySpec{
+		jwtkms.ES256: types.KeySpecEccNistP256,
+		jwtkms.ES384: types.KeySpecEccNistP384,
+		jwtkms.ES512: types.KeySpecEccNistP521,
+		jwtkms.RS256: types.KeySpecRsa2048,
+		jwtkms.RS384: types.KeySpecRsa3072,
+		jwtkms.RS512: types.KeySpecRsa4096,
+		jwtkms.PS256: types.KeySpecRsa2048,
+		jwtkms.PS384: types.KeySpecRsa3072,
+		jwtkms.PS512: types.KeySpecRsa4096,
+		jwtkms.EdDSA: types.KeySpecEccNistEdwards25519,
+	} {
+		t.Run(method.Alg(), func(t *testing.T) {
+			signer := newSigner(t, spec)
+			parsed, err := jose.ParseSigned(sign(t, method, signer), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(method.Alg())})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := parsed.Verify(signer.Public())
+			if err != nil || string(got) != payload {
+				t.Errorf("Verify = %s, %v", got, err)
+			}
+			want, err := (&jose.JSONWebKey{Key: signer.Public()}).Thumbprint(crypto.SHA256)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkThumbprint(t, signer.Public(), want)
+		})
+	}
+}
+
+func TestJWX(t *testing.T) {
+	for method, spec := range map[*jwtkms.SigningMethod]types.KeySpec{
+		jwtkms.ES256:   types.KeySpecEccNistP256,
+		jwtkms.ES384:   types.KeySpecEccNistP384,
+		jwtkms.ES512:   types.KeySpecEccNistP521,
+		jwtkms.RS256:   types.KeySpecRsa2048,
+		jwtkms.RS384:   types.KeySpecRsa3072,
+		jwtkms.RS512:   types.KeySpecRsa4096,
+		jwtkms.PS256:   types.KeySpecRsa2048,
+		jwtkms.PS384:   types.KeySpecRsa3072,
+		jwtkms.PS512:   types.KeySpecRsa4096,
+		jwtkms.EdDSA:   types.KeySpecEccNistEdwards25519,
+		jwtkms.Ed25519: types.KeySpecEccNistEdwards25519,
+	} {
+		t.Run(method.Alg(), func(t *testing.T) { jwxVerifies(t, method, spec) })
+	}
+}
+
+func jwxVerifies(t *testing.T, method *jwtkms.SigningMethod, spec types.KeySpec) {
+	signer := newSigner(t, spec)
+	alg, ok := jwa.LookupSignatureAlgorithm(method.Alg())
+	if !ok {
+		t.Fatalf("jwx does not know %s", method.Alg())
+	}
+	got, err := jws.Verify([]byte(sign(t, method, signer)), jws.WithKey(alg, signer.Public()))
+	if err != nil || string(got) != payload {
+		t.Errorf("Verify = %s, %v", got, err)
+	}
+	key, err := jwk.Import(signer.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := key.Thumbprint(crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkThumbprint(t, signer.Public(), want)
+}
+
+func checkThumbprint(t *testing.T, pub crypto.PublicKey, want []byte) {
+	t.Helper()
+	got, err := jwtkms.Thumbprint(pub)
+	if err != nil || got != base64.RawURLEncoding.EncodeToString(want) {
+		t.Errorf("Thumbprint = %q, %v; want %x", got, err, want)
+	}
+}
+
+// An SSH certificate authority on a KMS key.
+func TestSSH(t *testing.T) {
+	for _, spec := range []types.KeySpec{
+		types.KeySpecEccNistP256,
+		types.KeySpecEccNistP384,
+		types.KeySpecEccNistP521,
+		types.KeySpecEccNistEdwards25519,
+		types.KeySpecRsa3072,
+	} {
+		t.Run(string(spec), func(t *testing.T) {
+			authority, err := ssh.NewSignerFromSigner(newSigner(t, spec))
+			if err != nil {
+				t.Fatal(err)
+			}
+			user, err := ssh.NewPublicKey(newSigner(t, types.KeySpecEccNistP256).Public())
+			if err != nil {
+				t.Fatal(err)
+			}
+			cert := &ssh.Certificate{
+				Key:             user,
+				CertType:        ssh.UserCert,
+				ValidPrincipals: []string{"alice"},
+				ValidBefore:     ssh.CertTimeInfinity,
+			}
+			if err := cert.SignCert(rand.Reader, authority); err != nil {
+				t.Fatal(err)
+			}
+			checker := &ssh.CertChecker{}
+			if err := checker.CheckCert("alice", cert); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
