@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"testing"
 
 	"filippo.io/mldsa"
@@ -59,20 +60,43 @@ func TestRFC8037(t *testing.T) {
 	}
 }
 
-// RFC 9964: the thumbprints of its example keys, whose seeds are all zeros.
-func TestThumbprintRFC9964(t *testing.T) {
-	for params, want := range map[mldsa.Parameters]string{
-		mldsa.MLDSA44(): "T4xl70S7MT6Zeq6r9V9fPJGVn76wfnXJ21-gyo0Gu6o",
-		mldsa.MLDSA65(): "Suiu29qbfuaBaR4Ats-c6XQBePB_OpAxAwcTR_0KXVM",
-		mldsa.MLDSA87(): "tRn1JNIkgMsABVQBlXeDHxAIcclh-2IX0UdDEzPt5XU",
+// RFC 9964: its example keys, whose seeds are all zeros, their thumbprints, and
+// its example tokens, which are signed deterministically. Of their signatures the
+// two ends stand here.
+func TestRFC9964(t *testing.T) {
+	const payload = "SXTigJlzIGEgZGFuZ2Vyb3VzIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIgZG9vci4"
+	for _, tt := range []struct {
+		params     mldsa.Parameters
+		method     *jwtkms.SigningMethod
+		thumbprint string
+		begin, end string
+	}{
+		{mldsa.MLDSA44(), jwtkms.MLDSA44, "T4xl70S7MT6Zeq6r9V9fPJGVn76wfnXJ21-gyo0Gu6o",
+			"knI1Q_9CIzLH5Xy94Kkc7WVKqZcAgtJ3mNf0GUj1", "brEztHd9QAAAAAAAAAAAAAAABIf"},
+		{mldsa.MLDSA65(), jwtkms.MLDSA65, "Suiu29qbfuaBaR4Ats-c6XQBePB_OpAxAwcTR_0KXVM",
+			"zmO9_0bLgJAegoVNymfRo4nGPK5lVtSFGnDbzfzY", "UnQkuBhIyPtgAAAAAAAAAABgwVHCUv"},
+		{mldsa.MLDSA87(), jwtkms.MLDSA87, "tRn1JNIkgMsABVQBlXeDHxAIcclh-2IX0UdDEzPt5XU", "", ""},
 	} {
-		key, err := mldsa.NewPrivateKey(params, make([]byte, mldsa.PrivateKeySize))
+		key, err := mldsa.NewPrivateKey(tt.params, make([]byte, mldsa.PrivateKeySize))
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, err := jwtkms.Thumbprint(key.Public())
-		if got != want || err != nil {
-			t.Errorf("%v: Thumbprint = %q, %v; want %q", params, got, err, want)
+		if got != tt.thumbprint || err != nil {
+			t.Errorf("%v: Thumbprint = %q, %v; want %q", tt.params, got, err, tt.thumbprint)
+		}
+		header := fmt.Sprintf(`{"alg":"%s","kid":"%s"}`, tt.method.Alg(), tt.thumbprint)
+		signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + payload
+		sig, err := key.SignDeterministic([]byte(signed), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		encoded := base64.RawURLEncoding.EncodeToString(sig)
+		if !strings.HasPrefix(encoded, tt.begin) || !strings.Contains(encoded[len(encoded)-40:], tt.end) {
+			t.Errorf("%v: the example's signature is %.40s..., want %s...%s", tt.params, encoded, tt.begin, tt.end)
+		}
+		if err := tt.method.Verify(signed, sig, key.Public()); err != nil {
+			t.Errorf("%v: Verify refuses the example: %v", tt.params, err)
 		}
 	}
 }

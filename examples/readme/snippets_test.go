@@ -141,6 +141,41 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+func TestHMAC(t *testing.T) {
+	fake := kmstest.New()
+	key := fake.AddKey(types.KeySpecHmac256)
+	mac, err := kmssigner.NewHMAC(t.Context(), fake, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compact, err := jwt.New(jwtkms.HS256).SignedString(mac)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(ctx context.Context, compact string) (*jwt.Token, int) {
+		token, err := jwt.Parse(compact, jwtkms.HS256.Keyfunc(mac.WithContext(ctx)))
+		switch {
+		case errors.Is(err, jwtkms.ErrNotChecked):
+			return nil, http.StatusServiceUnavailable
+		case err != nil:
+			return nil, http.StatusUnauthorized
+		}
+		return token, http.StatusOK
+	}
+	if _, status := check(t.Context(), compact); status != http.StatusOK {
+		t.Errorf("status %d, want 200", status)
+	}
+	if _, status := check(t.Context(), compact[:len(compact)-4]+"AAAA"); status != http.StatusUnauthorized {
+		t.Errorf("forged: status %d, want 401", status)
+	}
+	if _, err := fake.DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: &key}); err != nil {
+		t.Fatal(err)
+	}
+	if _, status := check(t.Context(), compact); status != http.StatusServiceUnavailable {
+		t.Errorf("disabled key: status %d, want 503", status)
+	}
+}
+
 func TestInMemory(t *testing.T) {
 	test := func(ctx context.Context, claims jwt.MapClaims) error {
 		fake := kmstest.New()
