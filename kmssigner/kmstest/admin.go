@@ -2,7 +2,6 @@ package kmstest
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -26,13 +25,19 @@ func (k *KMS) addKey(in *kms.CreateKeyInput) (*types.KeyMetadata, error) {
 	if err != nil {
 		return nil, err
 	}
+	tags, err := tagged(nil, in.Tags)
+	if err != nil {
+		return nil, err
+	}
 	secret, err := specs[name].generate() // slow, so before taking the lock
 	if err != nil {
 		return nil, err
 	}
 	id := newUUID()
+	var multi *multiRegion
 	if aws.ToBool(in.MultiRegion) {
 		id = "mrk-" + strings.ReplaceAll(id, "-", "")
+		multi = &multiRegion{primary: k.opts.Region}
 	}
 	made := &key{
 		id:          id,
@@ -43,7 +48,8 @@ func (k *KMS) addKey(in *kms.CreateKeyInput) (*types.KeyMetadata, error) {
 		material:    secret,
 		created:     now(),
 		description: aws.ToString(in.Description),
-		multiRegion: aws.ToBool(in.MultiRegion),
+		multi:       multi,
+		tags:        tags,
 		state:       types.KeyStateEnabled,
 	}
 	k.mu.Lock()
@@ -64,15 +70,12 @@ func (k *KMS) checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUs
 	oldName := in.CustomerMasterKeySpec
 	var v violations
 	oneOf(&v, "customerMasterKeySpec", oldName)
-	if in.Description != nil {
-		v.text("description", in.Description, 0, 8192)
-	}
+	v.description(in.Description)
 	oneOf(&v, "keySpec", in.KeySpec)
 	oneOf(&v, "keyUsage", in.KeyUsage)
 	oneOf(&v, "origin", in.Origin)
-	if in.Policy != nil {
-		v.text("policy", in.Policy, 1, 131072)
-	}
+	v.policy(in.Policy)
+	v.tags(in.Tags)
 	if err := v.err(); err != nil {
 		return "", "", err
 	}
@@ -95,7 +98,7 @@ func (k *KMS) checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUs
 		usage = encryptDecrypt
 	}
 	if name == types.KeySpecSm2 && k.opts.Partition != "aws-cn" {
-		return invalid("KeySpec SM2 is not supported in Region %s: it is for China Regions only.", k.opts.Region)
+		return "", "", refuse("UnsupportedOperationException", "KeySpec SM2 is not supported in this Region")
 	}
 	if !slices.Contains(specs[name].usages, usage) {
 		return invalid("KeyUsage %s is not compatible with KeySpec %s", usage, name)
@@ -106,8 +109,8 @@ func (k *KMS) checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUs
 	if in.Origin != "" && in.Origin != types.OriginTypeAwsKms {
 		return "", "", refuse("UnsupportedOperationException", "kmstest cannot make keys of origin %s", in.Origin)
 	}
-	if in.Policy != nil && !json.Valid([]byte(*in.Policy)) {
-		return "", "", refuse("MalformedPolicyDocumentException", "The new key policy is not valid JSON.")
+	if _, err := keyPolicy(in.Policy); err != nil {
+		return "", "", err
 	}
 	return name, usage, nil
 }
@@ -129,9 +132,8 @@ func (k *KMS) describeKey(in *kms.DescribeKeyInput) (*kms.DescribeKeyOutput, err
 }
 
 // change runs f on a key under the lock, for operations that take a key id or a
-// key ARN but no alias.
-func (k *KMS) change(operation string, id *string, f func(*key) error) error {
-	var v violations
+// key ARN but no alias. v has what is wrong with the rest of the request.
+func (k *KMS) change(operation string, id *string, v violations, f func(*key) error) error {
 	v.keyID("keyId", id)
 	if err := v.err(); err != nil {
 		return err
@@ -146,20 +148,25 @@ func (k *KMS) change(operation string, id *string, f func(*key) error) error {
 }
 
 func (k *KMS) enableKey(in *kms.EnableKeyInput) error {
-	return k.change("EnableKey", in.KeyId, func(key *key) error { return key.able(types.KeyStateEnabled) })
+	return k.change("EnableKey", in.KeyId, nil, func(key *key) error { return key.able(types.KeyStateEnabled) })
 }
 
 func (k *KMS) disableKey(in *kms.DisableKeyInput) error {
-	return k.change("DisableKey", in.KeyId, func(key *key) error { return key.able(types.KeyStateDisabled) })
+	return k.change("DisableKey", in.KeyId, nil, func(key *key) error { return key.able(types.KeyStateDisabled) })
 }
 
 // able sets one of the states Enabled and Disabled, if the key is in either.
 func (key *key) able(state types.KeyState) error {
-	if key.state != types.KeyStateEnabled && key.state != types.KeyStateDisabled {
+	if key.dying() {
 		return badState(key.arn, key.state)
 	}
 	key.state = state
 	return nil
+}
+
+// dying reports whether the key's deletion is scheduled.
+func (key *key) dying() bool {
+	return key.state == types.KeyStatePendingDeletion || key.state == types.KeyStatePendingReplicaDeletion
 }
 
 func (k *KMS) scheduleKeyDeletion(in *kms.ScheduleKeyDeletionInput) (*kms.ScheduleKeyDeletionOutput, error) {
@@ -169,21 +176,22 @@ func (k *KMS) scheduleKeyDeletion(in *kms.ScheduleKeyDeletionInput) (*kms.Schedu
 	}
 	var v violations
 	v.number("pendingWindowInDays", &days, 7, 30)
-	if err := v.err(); err != nil {
-		return nil, err
-	}
 	var out *kms.ScheduleKeyDeletionOutput
-	err := k.change("ScheduleKeyDeletion", in.KeyId, func(key *key) error {
-		if key.state == types.KeyStatePendingDeletion {
+	err := k.change("ScheduleKeyDeletion", in.KeyId, v, func(key *key) error {
+		if key.dying() {
 			return badState(key.arn, key.state)
 		}
-		key.state, key.deletion = types.KeyStatePendingDeletion, now().AddDate(0, 0, int(days))
-		out = &kms.ScheduleKeyDeletionOutput{
-			DeletionDate:        aws.Time(key.deletion),
-			KeyId:               aws.String(key.arn),
-			KeyState:            key.state,
-			PendingWindowInDays: aws.Int32(days),
+		key.window = days
+		out = &kms.ScheduleKeyDeletionOutput{KeyId: aws.String(key.arn), PendingWindowInDays: aws.Int32(days)}
+		if m := key.multi; m != nil && m.primary == k.opts.Region && len(m.replicas) > 0 {
+			// The waiting period starts when the last replica is gone, and
+			// here none ever goes.
+			key.state = types.KeyStatePendingReplicaDeletion
+		} else {
+			key.state, key.deletion = types.KeyStatePendingDeletion, now().AddDate(0, 0, int(days))
+			out.DeletionDate = aws.Time(key.deletion)
 		}
+		out.KeyState = key.state
 		return nil
 	})
 	return out, err
@@ -191,8 +199,8 @@ func (k *KMS) scheduleKeyDeletion(in *kms.ScheduleKeyDeletionInput) (*kms.Schedu
 
 func (k *KMS) cancelKeyDeletion(in *kms.CancelKeyDeletionInput) (*kms.CancelKeyDeletionOutput, error) {
 	var out *kms.CancelKeyDeletionOutput
-	err := k.change("CancelKeyDeletion", in.KeyId, func(key *key) error {
-		if key.state != types.KeyStatePendingDeletion {
+	err := k.change("CancelKeyDeletion", in.KeyId, nil, func(key *key) error {
+		if !key.dying() {
 			return refuse("KMSInvalidStateException", "%s is not pending deletion.", key.arn)
 		}
 		key.state = types.KeyStateDisabled // not Enabled, whatever it was before

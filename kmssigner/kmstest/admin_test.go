@@ -36,7 +36,10 @@ func TestKeyIDs(t *testing.T) {
 			{"no such multi-Region key id", "mrk-0123456789abcdef0123456789abcdef", "NotFoundException", "Key 'arn:aws-cn:kms:cn-north-1:444455556666:key/mrk-0123456789abcdef0123456789abcdef' does not exist"},
 			{"no key id at all", "prod", "NotFoundException", "Invalid keyId 'prod'"},
 			{"a resource without the rest of the ARN", "key/" + id, "NotFoundException", "Invalid keyId 'key/" + id + "'"},
-			{"key ids are case-sensitive", strings.ToUpper(id), "NotFoundException", "Invalid keyId '" + strings.ToUpper(id) + "'"},
+			{"key ids are case-sensitive", strings.ToUpper(id), "NotFoundException", "Key 'arn:aws-cn:kms:cn-north-1:444455556666:key/" + strings.ToUpper(id) + "' does not exist"},
+			{"a UUID without hyphens", strings.ReplaceAll(id, "-", ""), "NotFoundException", "Invalid keyId '" + strings.ReplaceAll(id, "-", "") + "'"},
+			{"a short multi-Region key id", "mrk-1234", "NotFoundException", "Invalid keyId 'mrk-1234'"},
+			{"no key id in a key ARN: no quotes either", "arn:aws-cn:kms:cn-north-1:444455556666:key/prod", "NotFoundException", "Invalid keyId prod"},
 			{"no such alias", "alias/app/none", "NotFoundException", "Alias arn:aws-cn:kms:cn-north-1:444455556666:alias/app/none is not found."},
 			{"alias names are case-sensitive", "alias/app/prod", "NotFoundException", "Alias arn:aws-cn:kms:cn-north-1:444455556666:alias/app/prod is not found."},
 			{"no such alias ARN", "arn:aws-cn:kms:cn-north-1:444455556666:alias/x", "NotFoundException", "Alias arn:aws-cn:kms:cn-north-1:444455556666:alias/x is not found."},
@@ -48,6 +51,8 @@ func TestKeyIDs(t *testing.T) {
 					" because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access"},
 			{"an ARN of something else", "arn:aws-cn:kms:cn-north-1:444455556666:grant/x", "InvalidArnException", "Invalid arn arn:aws-cn:kms:cn-north-1:444455556666:grant/x"},
 			{"an ARN of another service", "arn:aws-cn:s3:::bucket", "InvalidArnException", "Invalid arn arn:aws-cn:s3:::bucket"},
+			{"empty, which is two mistakes", "", "ValidationException", "2 validation errors detected: Value '' at 'keyId' failed to satisfy constraint: Member must have length greater than or equal to 1; Value '' at 'keyId' failed to satisfy constraint: Member must satisfy regular expression pattern: ^\\p{ASCII}+$"},
+			{"not ASCII", "alias/é", "ValidationException", "1 validation error detected: Value 'alias/é' at 'keyId' failed to satisfy constraint: Member must satisfy regular expression pattern: ^\\p{ASCII}+$"},
 			{"too long", strings.Repeat("x", 2049), "ValidationException", "1 validation error detected: Value '" + strings.Repeat("x", 2049) + "' at 'keyId' failed to satisfy constraint: Member must have length less than or equal to 2048"},
 		} {
 			t.Run(tt.form, func(t *testing.T) {
@@ -274,13 +279,30 @@ func TestNoAliases(t *testing.T) {
 				_, err := f.CancelKeyDeletion(t.Context(), &kms.CancelKeyDeletionInput{KeyId: id})
 				return err
 			},
+			"ReplicateKey": func(id *string) error {
+				_, err := f.ReplicateKey(t.Context(), &kms.ReplicateKeyInput{KeyId: id, ReplicaRegion: aws.String("eu-west-1")})
+				return err
+			},
+			"TagResource": func(id *string) error {
+				_, err := f.TagResource(t.Context(), &kms.TagResourceInput{KeyId: id, Tags: []types.Tag{}})
+				return err
+			},
+			"UntagResource": func(id *string) error {
+				_, err := f.UntagResource(t.Context(), &kms.UntagResourceInput{KeyId: id, TagKeys: []string{}})
+				return err
+			},
+			"ListResourceTags": func(id *string) error {
+				_, err := f.ListResourceTags(t.Context(), &kms.ListResourceTagsInput{KeyId: id})
+				return err
+			},
 			"ListAliases": func(id *string) error {
 				_, err := f.ListAliases(t.Context(), &kms.ListAliasesInput{KeyId: id})
 				return err
 			},
 		} {
-			check(t, call(aws.String("alias/a")), operation, "NotFoundException", "Invalid keyId 'alias/a'")
-			check(t, call(&aliasARN), operation, "InvalidArnException", aliasARN+" is not a key ARN")
+			for _, id := range []string{"alias/a", aliasARN, "alias/none"} {
+				check(t, call(&id), operation, "InvalidArnException", "Key Aliases are not supported for this operation.")
+			}
 		}
 	})
 }
@@ -322,7 +344,7 @@ func TestAliases(t *testing.T) {
 		f.alias("alias/A", b) // names are case-sensitive
 
 		for _, tt := range []struct{ reason, name, code, message string }{
-			{"no prefix", "a", "ValidationException", "Invalid identifier"},
+			{"no prefix", "a", "ValidationException", `Alias must start with the prefix "alias/". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html`},
 			{"nothing behind the prefix", "alias/", "ValidationException", "Invalid identifier"},
 			{"reserved", "alias/aws/s3", "NotAuthorizedException", "UnknownError"}, // which is what the SDK makes of no text
 			{"colon", "alias/a:b", "ValidationException", "alias/a:b contains invalid characters for an alias"},

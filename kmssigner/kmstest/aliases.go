@@ -31,7 +31,9 @@ func checkAlias(name *string, target **string) error {
 	}
 	rest, ok := strings.CutPrefix(*name, "alias/")
 	switch {
-	case !ok || rest == "":
+	case !ok:
+		return refuse("ValidationException", `Alias must start with the prefix "alias/". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html`)
+	case rest == "":
 		return refuse("ValidationException", "Invalid identifier")
 	case strings.HasPrefix(rest, "aws/"):
 		// Reserved for AWS's own keys. The error has no text in KMS either.
@@ -44,11 +46,11 @@ func checkAlias(name *string, target **string) error {
 
 // aliasTarget finds the key that an alias is to name. The caller holds k.mu.
 func (k *KMS) aliasTarget(operation, id string) (*key, error) {
-	if strings.HasPrefix(id, "alias/") || strings.Contains(id, ":alias/") {
+	if isAlias(id) {
 		return nil, refuse("ValidationException", "Aliases must refer to keys. Not aliases")
 	}
 	key, err := k.find(operation, id)
-	if err == nil && key.state == types.KeyStatePendingDeletion {
+	if err == nil && key.dying() {
 		return nil, badState(key.arn, key.state)
 	}
 	return key, err

@@ -1,13 +1,7 @@
 package kmstest
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"io"
-	"net/http"
-	"net/url"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 )
@@ -47,9 +41,17 @@ func (k *KMS) DescribeKey(ctx context.Context, in *kms.DescribeKeyInput, optFns 
 }
 
 // CreateKey does what the method of *kms.Client does. The key policy is checked
-// to be JSON, then ignored; tags are ignored.
+// to be JSON, then ignored.
 func (k *KMS) CreateKey(ctx context.Context, in *kms.CreateKeyInput, optFns ...func(*kms.Options)) (*kms.CreateKeyOutput, error) {
 	return k.client.CreateKey(ctx, in, optFns...)
+}
+
+// ReplicateKey does what the method of *kms.Client does: the replica is in
+// [KMS.Region] of the Region asked for. The state in the answer is Creating, as
+// in KMS, but the replica can be used at once. The policy and tags are as for
+// CreateKey.
+func (k *KMS) ReplicateKey(ctx context.Context, in *kms.ReplicateKeyInput, optFns ...func(*kms.Options)) (*kms.ReplicateKeyOutput, error) {
+	return k.client.ReplicateKey(ctx, in, optFns...)
 }
 
 // CreateAlias does what the method of *kms.Client does.
@@ -78,7 +80,8 @@ func (k *KMS) DisableKey(ctx context.Context, in *kms.DisableKeyInput, optFns ..
 }
 
 // ScheduleKeyDeletion does what the method of *kms.Client does, except that the
-// waiting period never ends.
+// waiting period never ends. A primary key that has replicas waits for their end,
+// in the state PendingReplicaDeletion.
 func (k *KMS) ScheduleKeyDeletion(ctx context.Context, in *kms.ScheduleKeyDeletionInput, optFns ...func(*kms.Options)) (*kms.ScheduleKeyDeletionOutput, error) {
 	return k.client.ScheduleKeyDeletion(ctx, in, optFns...)
 }
@@ -100,30 +103,17 @@ func (k *KMS) ListAliases(ctx context.Context, in *kms.ListAliasesInput, optFns 
 	return k.client.ListAliases(ctx, in, optFns...)
 }
 
-// inMemory is the SDK's HTTP client for calls that stay in the process.
-type inMemory struct{ k *KMS }
+// TagResource does what the method of *kms.Client does.
+func (k *KMS) TagResource(ctx context.Context, in *kms.TagResourceInput, optFns ...func(*kms.Options)) (*kms.TagResourceOutput, error) {
+	return k.client.TagResource(ctx, in, optFns...)
+}
 
-func (m inMemory) Do(r *http.Request) (*http.Response, error) {
-	// net/http would fail in the same way.
-	if err := r.Context().Err(); err != nil {
-		return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: err}
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: err}
-	}
-	a := m.k.serve(r.Header.Get("X-Amz-Target"), body)
-	h := a.header()
-	h.Set("Date", time.Now().UTC().Format(http.TimeFormat)) // net/http's server sets it for Server
-	return &http.Response{
-		Status:        fmt.Sprintf("%d %s", a.status, http.StatusText(a.status)),
-		StatusCode:    a.status,
-		Proto:         "HTTP/1.1",
-		ProtoMajor:    1,
-		ProtoMinor:    1,
-		Header:        h,
-		Body:          io.NopCloser(bytes.NewReader(a.body)),
-		ContentLength: int64(len(a.body)),
-		Request:       r,
-	}, nil
+// UntagResource does what the method of *kms.Client does.
+func (k *KMS) UntagResource(ctx context.Context, in *kms.UntagResourceInput, optFns ...func(*kms.Options)) (*kms.UntagResourceOutput, error) {
+	return k.client.UntagResource(ctx, in, optFns...)
+}
+
+// ListResourceTags does what the method of *kms.Client does.
+func (k *KMS) ListResourceTags(ctx context.Context, in *kms.ListResourceTagsInput, optFns ...func(*kms.Options)) (*kms.ListResourceTagsOutput, error) {
+	return k.client.ListResourceTags(ctx, in, optFns...)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// key is one KMS key. Only state and deletion change after its creation.
+// key is one KMS key.
 type key struct {
 	id          string
 	arn         string
@@ -19,10 +19,13 @@ type key struct {
 	material    material
 	created     time.Time
 	description string
-	multiRegion bool
+	multi       *multiRegion // nil for a key of one Region
 
+	// What follows changes after the key's creation.
+	tags     map[string]string // replaced as a whole
 	state    types.KeyState
 	deletion time.Time // when the state is PendingDeletion
+	window   int32     // days, when the deletion is scheduled
 }
 
 // alias is one alias.
@@ -32,7 +35,7 @@ type alias struct {
 }
 
 var (
-	keyIDForm = regexp.MustCompile(`^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$`)
+	keyIDForm = regexp.MustCompile(`^(?:(?i:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})|mrk-(?i:[0-9a-f]{32}))$`)
 	arnForm   = regexp.MustCompile(`^arn:([^:]+):kms:([^:]+):([0-9]{12}):(key/[^/:]+|alias/.+)$`)
 )
 
@@ -58,7 +61,9 @@ func (k *KMS) find(operation, id string) (*key, error) {
 	switch {
 	case ok:
 		return found, nil
-	case !isARN && !keyIDForm.MatchString(name):
+	case !keyIDForm.MatchString(name) && isARN:
+		return nil, notFound("Invalid keyId %s", name) // without quotes, as in KMS
+	case !keyIDForm.MatchString(name):
 		return nil, notFound("Invalid keyId '%s'", name)
 	}
 	return nil, notFound("Key '%s' does not exist", k.arn("key/"+name))
@@ -91,20 +96,21 @@ func (k *KMS) localResource(operation, arn string) (string, error) {
 }
 
 // findNoAlias is find for the operations that take a key id or a key ARN only.
+// They refuse an alias whether it exists or not.
 func (k *KMS) findNoAlias(operation, id string) (*key, error) {
-	if strings.HasPrefix(id, "alias/") {
-		return nil, notFound("Invalid keyId '%s'", id)
+	if isAlias(id) {
+		return nil, refuse("InvalidArnException", "Key Aliases are not supported for this operation.")
 	}
-	found, err := k.find(operation, id)
-	if err == nil && strings.Contains(id, ":alias/") {
-		return nil, refuse("InvalidArnException", "%s is not a key ARN", id)
-	}
-	return found, err
+	return k.find(operation, id)
+}
+
+func isAlias(id string) bool {
+	return strings.HasPrefix(id, "alias/") || strings.Contains(id, ":alias/")
 }
 
 // forUse finds a key for a cryptographic operation and refuses it in the order
-// of KMS: existence, then state, then usage. The copy that it returns can be used
-// without holding k.mu.
+// that recordings of KMS show: existence, then usage, then state. (The algorithm
+// comes after.) The copy that it returns can be used without holding k.mu.
 func (k *KMS) forUse(operation, id string, usage types.KeyUsageType) (key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -112,11 +118,11 @@ func (k *KMS) forUse(operation, id string, usage types.KeyUsageType) (key, error
 	if err != nil {
 		return key{}, err
 	}
-	if found.state != types.KeyStateEnabled {
-		return key{}, badState(found.arn, found.state)
-	}
 	if found.usage != usage {
 		return key{}, refuse("InvalidKeyUsageException", "%s key usage is %s which is not valid for %s.", found.arn, found.usage, operation)
+	}
+	if found.state != types.KeyStateEnabled {
+		return key{}, badState(found.arn, found.state)
 	}
 	return *found, nil
 }
@@ -170,19 +176,18 @@ func (k *KMS) metadata(key *key) *types.KeyMetadata {
 		KeyState:                key.state,
 		KeyUsage:                key.usage,
 		MacAlgorithms:           key.macs(),
-		MultiRegion:             aws.Bool(key.multiRegion),
+		MultiRegion:             aws.Bool(key.multi != nil),
 		Origin:                  types.OriginTypeAwsKms,
 		SigningAlgorithms:       key.signing(),
 	}
-	if key.multiRegion {
-		md.MultiRegionConfiguration = &types.MultiRegionConfiguration{
-			MultiRegionKeyType: types.MultiRegionKeyTypePrimary,
-			PrimaryKey:         &types.MultiRegionKey{Arn: aws.String(key.arn), Region: aws.String(k.opts.Region)},
-			ReplicaKeys:        []types.MultiRegionKey{},
-		}
+	if key.multi != nil {
+		md.MultiRegionConfiguration = k.configuration(key)
 	}
-	if key.state == types.KeyStatePendingDeletion {
+	switch key.state {
+	case types.KeyStatePendingDeletion:
 		md.DeletionDate = aws.Time(key.deletion)
+	case types.KeyStatePendingReplicaDeletion:
+		md.PendingDeletionWindowInDays = aws.Int32(key.window)
 	}
 	return md
 }

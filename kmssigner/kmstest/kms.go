@@ -36,8 +36,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"regexp"
-	"strings"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -74,9 +72,12 @@ type KMS struct {
 	opts   Options
 	client *kms.Client // reaches this KMS without a network
 
-	mu      sync.Mutex        // guards what follows, the keys' contents included
+	*account
+	// mu, which is the account's, guards what follows, the keys' contents included.
 	keys    map[string]*key   // by key id
 	aliases map[string]*alias // by name, "alias/" included
+	faults  []*fault          // in the order of Inject
+	seen    record
 }
 
 var accountID = regexp.MustCompile(`^[0-9]{12}$`)
@@ -97,7 +98,7 @@ func New(optFns ...func(*Options)) *KMS {
 		panic(fmt.Sprintf("kmstest: AccountID %q is not twelve digits", o.AccountID))
 	}
 	if o.Partition == "" {
-		o.Partition = partitionOf(o.Region)
+		o.Partition, _ = partitionOf(o.Region)
 	}
 	if o.Credentials.AccessKeyID == "" {
 		o.Credentials = aws.Credentials{
@@ -106,7 +107,14 @@ func New(optFns ...func(*Options)) *KMS {
 			Source:          "kmstest",
 		}
 	}
-	k := &KMS{opts: o, keys: map[string]*key{}, aliases: map[string]*alias{}}
+	return newKMS(o, &account{regions: map[string]*KMS{}})
+}
+
+// newKMS adds a Region to an account. The caller holds its mu, or nobody else
+// knows the account yet.
+func newKMS(o Options, a *account) *KMS {
+	k := &KMS{opts: o, account: a, keys: map[string]*key{}, aliases: map[string]*alias{}}
+	a.regions[o.Region] = k
 	k.client = kms.New(kms.Options{
 		Region:      o.Region,
 		Credentials: aws.AnonymousCredentials{},
@@ -135,24 +143,6 @@ func (k *KMS) AddKey(spec types.KeySpec) string {
 // arn returns the ARN of a resource of this account and Region.
 func (k *KMS) arn(resource string) string {
 	return fmt.Sprintf("arn:%s:kms:%s:%s:%s", k.opts.Partition, k.opts.Region, k.opts.AccountID, resource)
-}
-
-// partitionOf names the partition of a Region by the Region's prefix.
-func partitionOf(region string) string {
-	for _, p := range [...]struct{ prefix, partition string }{
-		{"cn-", "aws-cn"},
-		{"us-gov-", "aws-us-gov"},
-		{"eusc-", "aws-eusc"},
-		{"us-iso-", "aws-iso"},
-		{"us-isob-", "aws-iso-b"},
-		{"eu-isoe-", "aws-iso-e"},
-		{"us-isof-", "aws-iso-f"},
-	} {
-		if strings.HasPrefix(region, p.prefix) {
-			return p.partition
-		}
-	}
-	return "aws"
 }
 
 // newUUID returns a random (version 4) UUID.

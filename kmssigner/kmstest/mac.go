@@ -83,7 +83,7 @@ func checkMac(v *violations, id *string, msg []byte, alg types.MacAlgorithmSpec,
 		v.add("null", "macAlgorithm", "Member must not be null")
 	}
 	oneOf(v, "macAlgorithm", alg)
-	v.blob("message", msg, 1, maxMessage)
+	v.message(msg)
 }
 
 // macKey finds the key for a MAC and checks the algorithm against it.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -23,11 +24,17 @@ func refuse(code, format string, args ...any) *refusal {
 func (r *refusal) Error() string { return r.code + ": " + r.message }
 
 // status is 400 for every fault of the caller, whatever the service model says
-// (it lists 404 and 409): recordings show 400 only.
-func (r *refusal) status() int {
-	switch r.code {
-	case "KMSInternalException", "KeyUnavailableException", "DependencyTimeoutException":
+// (it lists 404, 409 and, for a dry run, 412): recordings show 400 only. The
+// statuses of DryRunOperationException, KeyUnavailableException and
+// DependencyTimeoutException are unconfirmed; the latter two have the model's.
+func (r *refusal) status() int { return statusOf(r.code) }
+
+func statusOf(code string) int {
+	switch code {
+	case "KMSInternalException", "KeyUnavailableException", "InternalFailure":
 		return http.StatusInternalServerError
+	case "DependencyTimeoutException", "ServiceUnavailable":
+		return http.StatusServiceUnavailable
 	}
 	return http.StatusBadRequest
 }
@@ -51,7 +58,7 @@ func (r *refusal) body() []byte {
 type violations []string
 
 // add records that the value of a member breaks a constraint. An empty value is
-// left out of the text, as KMS does for messages and other sensitive members.
+// left out of the text, as KMS does for blobs.
 func (v *violations) add(value, member, format string, args ...any) {
 	if value != "" {
 		value += " "
@@ -80,13 +87,23 @@ func (v *violations) text(member string, s *string, min, max int) {
 	v.length("'"+*s+"'", member, len(*s), min, max)
 }
 
-// blob demands min to max bytes; a message is never echoed.
+// blob demands min to max bytes, which are never echoed.
 func (v *violations) blob(member string, b []byte, min, max int) {
 	if b == nil {
 		v.add("null", member, "Member must not be null")
 		return
 	}
 	v.length("", member, len(b), min, max)
+}
+
+// message demands a message. KMS treats it as a secret, down to not saying that
+// it is null where it is null.
+func (v *violations) message(b []byte) {
+	if b == nil {
+		v.add("", "message", "Member must not be null")
+		return
+	}
+	v.length("", "message", len(b), 1, maxMessage)
 }
 
 func (v *violations) length(value, member string, n, min, max int) {
@@ -114,21 +131,58 @@ func oneOf[E interface {
 	~string
 	Values() []E
 }](v *violations, member string, e E) {
-	if e == "" {
+	if e == "" || slices.Contains(e.Values(), e) {
 		return
 	}
-	var names []string
-	for _, x := range e.Values() {
-		if x == e {
-			return
+	names, ok := enumOrder[member]
+	if !ok {
+		for _, x := range e.Values() {
+			names = append(names, string(x))
 		}
-		names = append(names, string(x))
 	}
 	v.add("'"+string(e)+"'", member, "Member must satisfy enum value set: [%s]", strings.Join(names, ", "))
 }
 
-// keyID demands a key identifier of any form.
-func (v *violations) keyID(member string, id *string) { v.text(member, id, 1, 2048) }
+// enumOrder has the enums that KMS lists in another order than the SDK does, as
+// recordings have them. Values that are newer than the recordings come last.
+var enumOrder = map[string][]string{
+	"signingAlgorithm": {
+		"RSASSA_PSS_SHA_256", "RSASSA_PSS_SHA_384", "RSASSA_PSS_SHA_512",
+		"RSASSA_PKCS1_V1_5_SHA_256", "RSASSA_PKCS1_V1_5_SHA_384", "RSASSA_PKCS1_V1_5_SHA_512",
+		"ECDSA_SHA_256", "ECDSA_SHA_384", "ECDSA_SHA_512",
+		"ED25519_SHA_512", "ED25519_PH_SHA_512", "SM2DSA", "ML_DSA_SHAKE_256",
+	},
+	"macAlgorithm": {"HMAC_SHA_384", "HMAC_SHA_256", "HMAC_SHA_224", "HMAC_SHA_512"},
+	"keySpec": {
+		"RSA_2048", "RSA_3072", "RSA_4096", "ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521",
+		"ECC_SECG_P256K1", "ECC_NIST_EDWARDS25519", "SYMMETRIC_DEFAULT",
+		"HMAC_224", "HMAC_256", "HMAC_384", "HMAC_512", "SM2", "ML_DSA_44", "ML_DSA_65", "ML_DSA_87",
+		"ML_KEM_512", "ML_KEM_768", "ML_KEM_1024",
+	},
+	"keyUsage": {"ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT", "ENCAPSULATE_DECAPSULATE"},
+}
+
+// keyID demands a key identifier of any form: 1 to 2048 characters of ASCII.
+func (v *violations) keyID(member string, id *string) {
+	v.text(member, id, 1, 2048)
+	if id != nil && (*id == "" || strings.ContainsFunc(*id, func(r rune) bool { return r > 0x7f })) {
+		v.add("'"+*id+"'", member, `Member must satisfy regular expression pattern: ^\p{ASCII}+$`)
+	}
+}
+
+// description demands a description of a key, or nothing.
+func (v *violations) description(s *string) {
+	if s != nil {
+		v.text("description", s, 0, 8192)
+	}
+}
+
+// policy demands a key policy, or nothing.
+func (v *violations) policy(s *string) {
+	if s != nil {
+		v.text("policy", s, 1, 131072)
+	}
+}
 
 // grantTokens demands at most ten tokens of sensible length. What they say is
 // not imitated.
@@ -147,15 +201,16 @@ func notFound(format string, args ...any) *refusal {
 	return refuse("NotFoundException", format, args...)
 }
 
-// badState is what a key in a state other than Enabled answers.
+// badState is what a key in a state other than Enabled answers. The text for
+// PendingReplicaDeletion is unconfirmed.
 func badState(arn string, state types.KeyState) *refusal {
 	switch state {
 	case types.KeyStateDisabled:
 		return refuse("DisabledException", "%s is disabled.", arn)
-	case types.KeyStatePendingDeletion:
-		return refuse("KMSInvalidStateException", "%s is pending deletion.", arn)
+	case types.KeyStatePendingReplicaDeletion:
+		return refuse("KMSInvalidStateException", "%s is pending replica deletion.", arn)
 	}
-	return refuse("KMSInvalidStateException", "%s is in state %s.", arn, state)
+	return refuse("KMSInvalidStateException", "%s is pending deletion.", arn)
 }
 
 // incompatible is what an algorithm that is not the key's answers.
@@ -163,10 +218,11 @@ func incompatible(alg string, name types.KeySpec) *refusal {
 	return refuse("InvalidKeyUsageException", "Algorithm %s is incompatible with key spec %s.", alg, name)
 }
 
-// These two have no text in KMS either.
+// These have no text in KMS either.
 var (
 	invalidSignature = &refusal{code: "KMSInvalidSignatureException"}
 	invalidMac       = &refusal{code: "KMSInvalidMacException"}
+	noPublicKey      = &refusal{code: "UnsupportedOperationException"}
 )
 
 var dryRun = refuse("DryRunOperationException", "The request would have succeeded, but the DryRun option is set.")

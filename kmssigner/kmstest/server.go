@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/http/httptest"
 
@@ -18,15 +19,19 @@ type Server struct {
 	// URL is the endpoint, of the form http://127.0.0.1:12345.
 	URL string
 
-	k *KMS
-	h *httptest.Server
+	k    *KMS
+	h    *httptest.Server
+	stop context.CancelFunc // ends the contexts of all requests
 }
 
 // NewServer starts a server for k; several servers may share one KMS. The caller
 // should call Close when finished.
 func NewServer(k *KMS) *Server {
-	h := httptest.NewServer(http.HandlerFunc(k.serveHTTP))
-	return &Server{URL: h.URL, k: k, h: h}
+	h := httptest.NewUnstartedServer(k)
+	ctx, stop := context.WithCancel(context.Background())
+	h.Config.BaseContext = func(net.Listener) context.Context { return ctx }
+	h.Start()
+	return &Server{URL: h.URL, k: k, h: h, stop: stop}
 }
 
 // Config returns a configuration with which the SDK's clients reach the server:
@@ -45,32 +50,36 @@ func (s *Server) Config() aws.Config {
 // Client returns the SDK's client of KMS with the configuration of Config.
 func (s *Server) Client() *kms.Client { return kms.NewFromConfig(s.Config()) }
 
-// Close stops the server, after the requests it is serving.
-func (s *Server) Close() { s.h.Close() }
+// Close stops the server, after the requests it is serving. Those that a fault
+// delays or hangs end at once, without an answer.
+func (s *Server) Close() {
+	s.stop()
+	s.h.Close()
+}
 
 // maxBody is far more than the longest request that any operation takes.
 const maxBody = 1 << 20
 
-func (k *KMS) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	a := k.serveRequest(w, r)
-	for name, values := range a.header() {
-		w.Header()[name] = values
+// ServeHTTP serves one request of KMS's protocol, for those who want to listen on
+// an address of their own or with TLS. It is what a [Server] does.
+func (k *KMS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := k.accept(w, r)
+	a, err := k.handle(r.Context(), r.Header.Get("X-Amz-Target"), body, err)
+	if err != nil { // the client or the server has given up
+		panic(http.ErrAbortHandler)
 	}
-	w.WriteHeader(a.status)
-	w.Write(a.body)
+	a.write(r.Context(), w)
 }
 
-func (k *KMS) serveRequest(w http.ResponseWriter, r *http.Request) reply {
+// accept reads a request and checks its form and its signature.
+func (k *KMS) accept(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if r.Method != http.MethodPost || r.URL.Path != "/" || media != contentType {
-		return answerTo(nil, refuse("UnknownOperationException", "kmstest wants POST / with Content-Type %s", contentType))
+		return nil, refuse("UnknownOperationException", "kmstest wants POST / with Content-Type %s", contentType)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		return answerTo(nil, refuse("SerializationException", "cannot read the body: %v", err))
+		return nil, refuse("SerializationException", "cannot read the body: %v", err)
 	}
-	if err := k.authenticate(r, body); err != nil {
-		return answerTo(nil, err)
-	}
-	return k.serve(r.Header.Get("X-Amz-Target"), body)
+	return body, k.authenticate(r, body)
 }

@@ -88,8 +88,10 @@ func TestWire(t *testing.T) {
 		{"empty list", "ListAliases", `{"KeyId":"` + off + `"}`, 200, `{"Aliases":[],"Truncated":false}`},
 		{"error", "Sign", `{"KeyId":"` + off + `","Message":"bQ==","SigningAlgorithm":"ECDSA_SHA_256"}`,
 			400, `{"__type":"DisabledException","message":"` + k.arn("key/"+off) + ` is disabled."}`},
-		{"error with a capital Message", "GetPublicKey", `{"KeyId":"` + symmetric + `"}`,
-			400, `{"__type":"UnsupportedOperationException","Message":"GetPublicKey is not supported for key spec SYMMETRIC_DEFAULT."}`},
+		{"error without text, of a key without public key", "GetPublicKey", `{"KeyId":"` + symmetric + `"}`,
+			400, `{"__type":"UnsupportedOperationException"}`},
+		{"error with a capital Message", "CreateKey", `{"KeySpec":"SM2","KeyUsage":"SIGN_VERIFY"}`,
+			400, `{"__type":"UnsupportedOperationException","Message":"KeySpec SM2 is not supported in this Region"}`},
 		{"error with a capital Message, of another account's key", "DescribeKey", `{"KeyId":"arn:aws:kms:us-east-1:444455556666:key/x"}`,
 			400, `{"__type":"AccessDeniedException","Message":"*"}`},
 		{"error without text", "Verify", `{"KeyId":"` + id + `","Message":"bQ==","Signature":"bQ==","SigningAlgorithm":"ECDSA_SHA_256"}`,
@@ -104,7 +106,7 @@ func TestWire(t *testing.T) {
 		{"required members", "Sign", `{}`,
 			400, `{"__type":"ValidationException","message":"3 validation errors detected: ` +
 				`Value null at 'keyId' failed to satisfy constraint: Member must not be null; ` +
-				`Value null at 'message' failed to satisfy constraint: Member must not be null; ` +
+				`Value at 'message' failed to satisfy constraint: Member must not be null; ` +
 				`Value null at 'signingAlgorithm' failed to satisfy constraint: Member must not be null"}`},
 		{"an empty message is there, but too short", "Sign", `{"KeyId":"` + id + `","Message":"","SigningAlgorithm":"ECDSA_SHA_256"}`,
 			400, `{"__type":"ValidationException","message":"1 validation error detected: Value at 'message' failed to satisfy constraint: Member must have length greater than or equal to 1"}`},
@@ -382,10 +384,10 @@ func FuzzServe(f *testing.F) {
 	f.Fuzz(func(t *testing.T, target string, body []byte) {
 		if !strings.HasPrefix(target, targetPrefix) {
 			for name := range operations {
-				k.serve(targetPrefix+name, body)
+				k.handle(t.Context(), targetPrefix+name, body, nil)
 			}
 		}
-		if a := k.serve(target, body); a.status != 200 && a.status != 400 {
+		if a, err := k.handle(t.Context(), target, body, nil); err != nil || a.status != 200 && a.status != 400 {
 			t.Errorf("%d %s", a.status, a.body)
 		}
 	})

@@ -35,8 +35,8 @@ func (k *KMS) getPublicKey(in *kms.GetPublicKeyInput) (*kms.GetPublicKeyOutput, 
 		return nil, badState(key.arn, key.state)
 	}
 	spki := key.material.spki()
-	if spki == nil {
-		return nil, refuse("UnsupportedOperationException", "GetPublicKey is not supported for key spec %s.", key.name)
+	if spki == nil { // HMAC and symmetric encryption keys
+		return nil, noPublicKey
 	}
 	return &kms.GetPublicKeyOutput{
 		//lint:ignore SA1019 KMS still answers it.
@@ -113,12 +113,16 @@ func (k *KMS) verify(in *kms.VerifyInput) (*kms.VerifyOutput, error) {
 func checkSigning(v *violations, id *string, msg []byte, t types.MessageType, alg types.SigningAlgorithmSpec, grants []string) {
 	v.grantTokens(grants)
 	v.keyID("keyId", id)
-	v.blob("message", msg, 1, maxMessage)
+	v.message(msg)
 	oneOf(v, "messageType", t)
-	if alg == "" {
+	switch alg {
+	case "":
 		v.add("null", "signingAlgorithm", "Member must not be null")
+	case "SYMMETRIC_DEFAULT":
+		// It is not in the enum, yet KMS goes on to say that it is not the key's.
+	default:
+		oneOf(v, "signingAlgorithm", alg)
 	}
-	oneOf(v, "signingAlgorithm", alg)
 }
 
 // signer returns the secret of a key that signs, after checking the algorithm

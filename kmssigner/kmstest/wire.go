@@ -1,12 +1,14 @@
 package kmstest
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
-	"net/http"
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 )
 
 // AWS JSON 1.1: a POST whose header X-Amz-Target names the operation and whose
@@ -16,8 +18,17 @@ const (
 	targetPrefix = "TrentService."
 )
 
+// operation is one that the fake imitates: it makes an empty input, which is one
+// of the SDK's input structs, and runs it. The output is a pointer to one of the
+// SDK's output structs, or nil for the operations that KMS answers with an empty
+// body.
+type operation struct {
+	input func() any
+	run   func(*KMS, any) (any, error)
+}
+
 // operations holds what the fake imitates, by name.
-var operations = map[string]func(*KMS, []byte) ([]byte, error){
+var operations = map[string]operation{
 	"GetPublicKey":        answering((*KMS).getPublicKey),
 	"Sign":                answering((*KMS).sign),
 	"Verify":              answering((*KMS).verify),
@@ -25,6 +36,7 @@ var operations = map[string]func(*KMS, []byte) ([]byte, error){
 	"VerifyMac":           answering((*KMS).verifyMac),
 	"DescribeKey":         answering((*KMS).describeKey),
 	"CreateKey":           answering((*KMS).createKey),
+	"ReplicateKey":        answering((*KMS).replicateKey),
 	"CreateAlias":         acting((*KMS).createAlias),
 	"UpdateAlias":         acting((*KMS).updateAlias),
 	"DeleteAlias":         acting((*KMS).deleteAlias),
@@ -34,74 +46,137 @@ var operations = map[string]func(*KMS, []byte) ([]byte, error){
 	"CancelKeyDeletion":   answering((*KMS).cancelKeyDeletion),
 	"ListKeys":            answering((*KMS).listKeys),
 	"ListAliases":         answering((*KMS).listAliases),
+	"TagResource":         acting((*KMS).tagResource),
+	"UntagResource":       acting((*KMS).untagResource),
+	"ListResourceTags":    answering((*KMS).listResourceTags),
 }
 
-// answering adapts an operation that returns members.
-func answering[In, Out any](run func(*KMS, *In) (*Out, error)) func(*KMS, []byte) ([]byte, error) {
-	return func(k *KMS, body []byte) ([]byte, error) {
-		in := new(In)
-		if err := decode(body, in); err != nil {
-			return nil, err
-		}
-		out, err := run(k, in)
-		if err != nil {
-			return nil, err
-		}
-		return encode(out)
+func answering[In, Out any](run func(*KMS, *In) (*Out, error)) operation {
+	return operation{
+		input: func() any { return new(In) },
+		run: func(k *KMS, in any) (any, error) {
+			out, err := run(k, in.(*In))
+			if err != nil {
+				return nil, err
+			}
+			return out, nil
+		},
 	}
 }
 
-// acting adapts an operation whose success has no members: KMS then answers with
-// an empty body.
-func acting[In any](run func(*KMS, *In) error) func(*KMS, []byte) ([]byte, error) {
-	return func(k *KMS, body []byte) ([]byte, error) {
-		in := new(In)
-		if err := decode(body, in); err != nil {
-			return nil, err
-		}
-		return nil, run(k, in)
+func acting[In any](run func(*KMS, *In) error) operation {
+	return operation{
+		input: func() any { return new(In) },
+		run:   func(k *KMS, in any) (any, error) { return nil, run(k, in.(*In)) },
 	}
 }
 
-// reply is one HTTP answer.
-type reply struct {
-	status    int
-	requestID string
-	body      []byte
+// outputs has the types of the answers that faults change one by one.
+var outputs = map[string]reflect.Type{
+	"GetPublicKey": reflect.TypeFor[kms.GetPublicKeyOutput](),
+	"Sign":         reflect.TypeFor[kms.SignOutput](),
+	"Verify":       reflect.TypeFor[kms.VerifyOutput](),
+	"GenerateMac":  reflect.TypeFor[kms.GenerateMacOutput](),
+	"VerifyMac":    reflect.TypeFor[kms.VerifyMacOutput](),
+	"DescribeKey":  reflect.TypeFor[kms.DescribeKeyOutput](),
+	"CreateKey":    reflect.TypeFor[kms.CreateKeyOutput](),
 }
 
-func (r reply) header() http.Header {
-	h := http.Header{}
-	h.Set("Content-Type", contentType)
-	h.Set("Cache-Control", "no-cache, no-store, must-revalidate, private")
-	h.Set("X-Amzn-Requestid", r.requestID)
-	return h
-}
-
-// serve runs the operation that target names.
-func (k *KMS) serve(target string, body []byte) reply {
+// handle serves one call: it runs the operation that target names on body, with
+// the faults that hit it, and records it. denied is what is wrong with the
+// request before that. The error is that of ctx, which ended first.
+func (k *KMS) handle(ctx context.Context, target string, body []byte, denied error) (*response, error) {
 	name, ok := strings.CutPrefix(target, targetPrefix)
-	run := operations[name]
-	if !ok || run == nil {
-		return answerTo(nil, refuse("UnknownOperationException", "kmstest does not imitate the operation %q", target))
+	op, known := operations[name]
+	if !ok || !known {
+		name = target
+		if denied == nil {
+			denied = refuse("UnknownOperationException", "kmstest does not imitate the operation %q", target)
+		}
 	}
-	return answerTo(run(k, body))
+	c := &call{k: k, operation: name}
+	if denied == nil {
+		c.in = op.input()
+		if denied = decode(body, c.in); denied != nil {
+			c.in = nil
+		}
+	}
+	seen := &Request{Operation: name, Key: keyOf(c.in), Input: c.in}
+	k.mu.Lock()
+	k.seen.add(seen)
+	k.mu.Unlock()
+
+	a, err := c.serve(ctx, op, denied)
+	if err == nil && a.end != resets {
+		k.mu.Lock()
+		seen.Status, seen.Code = a.status, a.code
+		k.mu.Unlock()
+	}
+	return a, err
 }
 
-// answerTo puts the outcome of an operation into an HTTP answer.
-func answerTo(body []byte, err error) reply {
-	r := reply{status: http.StatusOK, requestID: newUUID(), body: body}
-	if err == nil {
-		return r
+// serve applies the effects of faults, in their four steps.
+func (c *call) serve(ctx context.Context, op operation, denied error) (*response, error) {
+	var effects []Effect
+	if c.in != nil {
+		effects = c.k.hits(c.operation, keyOf(c.in))
 	}
-	var no *refusal
-	if !errors.As(err, &no) {
-		// Nothing in the fake should fail otherwise; if it does, it is as
-		// much a fault of the service as it would be in KMS.
-		no = refuse("KMSInternalException", "kmstest: %v", err)
+	var a *response
+	for _, e := range effects {
+		if e.wait != nil {
+			if err := e.wait(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if e.replace != nil && a == nil {
+			a = e.replace()
+		}
 	}
-	r.status, r.body = no.status(), no.body()
-	return r
+	switch {
+	case a != nil:
+	case denied != nil:
+		a = answerTo(nil, denied)
+	default:
+		a = answerTo(c.run(op, effects))
+	}
+	for _, e := range effects {
+		if e.finish != nil {
+			e.finish(a)
+		}
+	}
+	return a, nil
+}
+
+// run runs the operation and encodes its answer, with the changes of effects.
+func (c *call) run(op operation, effects []Effect) ([]byte, error) {
+	out, err := op.run(c.k, c.in)
+	if err != nil || out == nil {
+		return nil, err
+	}
+	m := members(reflect.ValueOf(out).Elem())
+	for _, e := range effects {
+		if e.change != nil {
+			if err := e.change(c, m); err != nil {
+				// In full, and never as a refusal of KMS's own.
+				return nil, refuse("KMSInternalException", "kmstest: a fault does not fit: %v", err)
+			}
+		}
+	}
+	return json.Marshal(m)
+}
+
+// keyOf returns the key that a request asks for, as the caller spelled it.
+func keyOf(in any) string {
+	if in == nil {
+		return ""
+	}
+	for _, name := range []string{"KeyId", "TargetKeyId", "AliasName"} {
+		if f := reflect.ValueOf(in).Elem().FieldByName(name); f.IsValid() {
+			id, _ := f.Interface().(*string)
+			return aws.ToString(id)
+		}
+	}
+	return ""
 }
 
 // decode fills in, a pointer to one of the SDK's input structs, from a JSON
@@ -133,13 +208,9 @@ func decode(body []byte, in any) error {
 	return nil
 }
 
-// encode turns one of the SDK's output structs into a JSON object. (The SDK's own
+// members turns one of the SDK's output structs into a JSON object. (The SDK's own
 // Serialize methods are made for requests: they leave out what is false, and
 // clients of other languages rely on a "Truncated" that is there.)
-func encode(out any) ([]byte, error) {
-	return json.Marshal(members(reflect.ValueOf(out).Elem()))
-}
-
 func members(v reflect.Value) map[string]any {
 	m := map[string]any{}
 	for i := range v.NumField() {

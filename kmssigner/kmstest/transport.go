@@ -1,0 +1,137 @@
+package kmstest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// response is one HTTP answer, or the lack of one.
+type response struct {
+	status int
+	header http.Header
+	body   []byte
+	code   string // of the error, for the record
+	end    ending
+}
+
+// ending is how an answer ends.
+type ending int
+
+const (
+	whole  ending = iota
+	resets        // a connection reset instead of an answer
+	cuts          // the connection is lost after half of the body
+	hangs         // nothing comes after half of the body
+)
+
+func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
+
+// answerTo puts the outcome of an operation into an HTTP answer.
+func answerTo(body []byte, err error) *response {
+	r := &response{status: http.StatusOK, header: http.Header{}, body: body}
+	r.header.Set("Content-Type", contentType)
+	r.header.Set("Cache-Control", "no-cache, no-store, must-revalidate, private")
+	r.header.Set("Date", httpDate(time.Now()))
+	r.header.Set("X-Amzn-Requestid", newUUID())
+	if err == nil {
+		return r
+	}
+	var no *refusal
+	if !errors.As(err, &no) {
+		// Nothing in the fake should fail otherwise; if it does, it is as
+		// much a fault of the service as it would be in KMS.
+		no = refuse("KMSInternalException", "kmstest: %v", err)
+	}
+	r.status, r.body, r.code = no.status(), no.body(), no.code
+	return r
+}
+
+// inMemory is the SDK's HTTP client for calls that stay in the process. Its
+// errors are those of net/http's client.
+type inMemory struct{ k *KMS }
+
+func (m inMemory) Do(r *http.Request) (*http.Response, error) {
+	fail := func(err error) (*http.Response, error) {
+		return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: err}
+	}
+	ctx := r.Context()
+	if err := ctx.Err(); err != nil {
+		return fail(err)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return fail(err)
+	}
+	a, err := m.k.handle(ctx, r.Header.Get("X-Amz-Target"), body, nil)
+	if err != nil {
+		return fail(err)
+	}
+	half := bytes.NewReader(a.body[:len(a.body)/2])
+	var content io.Reader
+	switch a.end {
+	case whole:
+		content = bytes.NewReader(a.body)
+	case resets:
+		return fail(&net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)})
+	case cuts:
+		content = io.MultiReader(half, failing(func() error { return io.ErrUnexpectedEOF }))
+	case hangs:
+		content = io.MultiReader(half, failing(func() error { <-ctx.Done(); return ctx.Err() }))
+	}
+	return &http.Response{
+		Status:        fmt.Sprintf("%d %s", a.status, http.StatusText(a.status)),
+		StatusCode:    a.status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        a.header,
+		Body:          io.NopCloser(content),
+		ContentLength: int64(len(a.body)),
+		Request:       r,
+	}, nil
+}
+
+// failing is a reader that returns an error, once it has one.
+type failing func() error
+
+func (f failing) Read([]byte) (int, error) { return 0, f() }
+
+// write sends the answer on a connection.
+func (a *response) write(ctx context.Context, w http.ResponseWriter) {
+	if a.end == resets {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(http.ErrAbortHandler) // not a reset, but an end
+		}
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			tcp.SetLinger(0) // so that Close resets
+		}
+		conn.Close()
+		return
+	}
+	for name, values := range a.header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	w.WriteHeader(a.status)
+	if a.end == whole {
+		w.Write(a.body)
+		return
+	}
+	w.Write(a.body[:len(a.body)/2])
+	http.NewResponseController(w).Flush()
+	if a.end == hangs {
+		<-ctx.Done()
+	}
+	panic(http.ErrAbortHandler) // closes the connection
+}
