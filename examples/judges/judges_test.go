@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -71,8 +72,33 @@ func TestGoJOSE(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkThumbprint(t, signer.Public(), want)
+
+			// The receiver's way: the key comes as a JWK.
+			var key jose.JSONWebKey
+			if err := json.Unmarshal(marshalJWK(t, method, signer), &key); err != nil {
+				t.Fatal(err)
+			}
+			if !key.Valid() || !key.IsPublic() || key.Algorithm != method.Alg() || key.Use != "sig" {
+				t.Errorf("JWK parsed as %+v", key)
+			}
+			if got, err := parsed.Verify(key); err != nil || string(got) != payload {
+				t.Errorf("Verify with the JWK = %s, %v", got, err)
+			}
 		})
 	}
+}
+
+func marshalJWK(t *testing.T, method *jwtkms.SigningMethod, signer *kmssigner.Signer) []byte {
+	t.Helper()
+	jwk, err := method.JWK(signer.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(jwk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 func TestJWX(t *testing.T) {
@@ -99,13 +125,15 @@ func jwxVerifies(t *testing.T, method *jwtkms.SigningMethod, spec types.KeySpec)
 	if !ok {
 		t.Fatalf("jwx does not know %s", method.Alg())
 	}
-	got, err := jws.Verify([]byte(sign(t, method, signer)), jws.WithKey(alg, signer.Public()))
-	if err != nil || string(got) != payload {
-		t.Errorf("Verify = %s, %v", got, err)
-	}
-	key, err := jwk.Import(signer.Public())
+	key, err := jwk.ParseKey(marshalJWK(t, method, signer))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, key := range []any{signer.Public(), key} {
+		got, err := jws.Verify([]byte(sign(t, method, signer)), jws.WithKey(alg, key))
+		if err != nil || string(got) != payload {
+			t.Errorf("Verify with a %T = %s, %v", key, got, err)
+		}
 	}
 	want, err := key.Thumbprint(crypto.SHA256)
 	if err != nil {

@@ -10,9 +10,12 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -139,5 +142,69 @@ func TestThumbprintRefuses(t *testing.T) {
 		if got, err := jwtkms.Thumbprint(pub); got != "" || !errors.Is(err, jwt.ErrInvalidKeyType) {
 			t.Errorf("Thumbprint of %s = %q, %v; want jwt.ErrInvalidKeyType", name, got, err)
 		}
+	}
+}
+
+// A JWK carries what verifiers need and nothing else. The judges that parse it are
+// go-jose and jwx, in the examples.
+func TestJWK(t *testing.T) {
+	keys := publicKeys(t)
+	for name, want := range map[string]struct {
+		method  *jwtkms.SigningMethod
+		members string
+	}{
+		"P-256":     {jwtkms.ES256, "alg crv kid kty use x y"},
+		"P-384":     {jwtkms.ES384, "alg crv kid kty use x y"},
+		"P-521":     {jwtkms.ES512, "alg crv kid kty use x y"},
+		"secp256k1": {jwtkms.ES256K, "alg crv kid kty use x y"},
+		"RSA-2048":  {jwtkms.PS384, "alg e kid kty n use"},
+		"Ed25519":   {jwtkms.EdDSA, "alg crv kid kty use x"},
+		"ML-DSA-44": {jwtkms.MLDSA44, "alg kid kty pub use"},
+	} {
+		jwk, err := want.method.JWK(keys[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := json.Marshal(jwk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var members map[string]string
+		if err := json.Unmarshal(data, &members); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(slices.Sorted(maps.Keys(members)), " "); got != want.members {
+			t.Errorf("%s: members %s, want %s", name, got, want.members)
+		}
+		kid, _ := jwtkms.Thumbprint(keys[name])
+		if members["alg"] != want.method.Alg() || members["use"] != "sig" || members["kid"] != kid {
+			t.Errorf("%s: %s", name, data)
+		}
+	}
+	for _, method := range []*jwtkms.SigningMethod{jwtkms.ES256, jwtkms.HS256} {
+		if _, err := method.JWK(keys["P-384"]); !errors.Is(err, jwt.ErrInvalidKeyType) {
+			t.Errorf("%s: JWK of a P-384 key: %v, want jwt.ErrInvalidKeyType", method.Alg(), err)
+		}
+	}
+}
+
+// The EC key of RFC 7517 appendix A.1, member for member.
+func TestJWKOfTheRFCs(t *testing.T) {
+	x, y := "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"
+	point := []byte{4}
+	for _, s := range []string{x, y} {
+		b, err := base64.RawURLEncoding.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		point = append(point, b...)
+	}
+	pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwk, err := jwtkms.ES256.JWK(pub)
+	if jwk.Kty != "EC" || jwk.Crv != "P-256" || jwk.X != x || jwk.Y != y || err != nil {
+		t.Errorf("JWK = %+v, %v", jwk, err)
 	}
 }
