@@ -88,11 +88,8 @@ var outputs = map[string]reflect.Type{
 func (k *KMS) handle(ctx context.Context, target string, body []byte, denied error) (*response, error) {
 	name, ok := strings.CutPrefix(target, targetPrefix)
 	op, known := operations[name]
-	if !ok || !known {
-		name = target
-		if denied == nil {
-			denied = refuse("UnknownOperationException", "kmstest does not imitate the operation %q", target)
-		}
+	if denied == nil && (!ok || !known) {
+		denied = refuse("UnknownOperationException", "kmstest does not imitate the operation %q", target)
 	}
 	c := &call{k: k, operation: name}
 	if denied == nil {
