@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
@@ -89,4 +91,93 @@ func ExampleNewServer() {
 	}
 	fmt.Println(len(signed.Signature), aws.ToString(signed.KeyId) == aws.ToString(key.KeyMetadata.Arn))
 	// Output: 256 true
+}
+
+// Throttled twice, a client that retries three times gets through.
+func ExampleKMS_Inject_throttling() {
+	ctx := context.Background()
+	fake := kmstest.New()
+	keyID := fake.AddKey(types.KeySpecEccNistP256)
+	server := kmstest.NewServer(fake)
+	defer server.Close()
+
+	cfg := server.Config()
+	cfg.Retryer = func() aws.Retryer { // the SDK's own, but without the waits
+		return retry.NewStandard(func(o *retry.StandardOptions) {
+			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+		})
+	}
+	fake.Inject(kmstest.Match{Operation: "Sign", Times: 2}, kmstest.Throttle())
+	_, err := kms.NewFromConfig(cfg).Sign(ctx, &kms.SignInput{
+		KeyId:            aws.String(keyID),
+		Message:          []byte("message"),
+		SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256,
+	})
+	fmt.Println(err, fake.Calls("Sign"))
+	// Output: <nil> 3
+}
+
+// An alias moves to another key between two calls of a program that signs by it:
+// the answer names the key that signed.
+func ExampleKMS_UpdateAlias() {
+	ctx := context.Background()
+	fake := kmstest.New()
+	old, next := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+	alias := aws.String("alias/tokens")
+	if _, err := fake.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: alias, TargetKeyId: &old}); err != nil {
+		log.Fatal(err)
+	}
+	public, err := fake.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: alias})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := fake.UpdateAlias(ctx, &kms.UpdateAliasInput{AliasName: alias, TargetKeyId: &next}); err != nil {
+		log.Fatal(err)
+	}
+	signed, err := fake.Sign(ctx, &kms.SignInput{
+		KeyId:            alias,
+		Message:          []byte("message"),
+		SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(aws.ToString(signed.KeyId) == aws.ToString(public.KeyId))
+	// Output: false
+}
+
+// A Region dies and comes back. The replica in another one signs all the while.
+func ExampleKMS_Region() {
+	ctx := context.Background()
+	virginia := kmstest.New()
+	key, err := virginia.CreateKey(ctx, &kms.CreateKeyInput{
+		KeySpec:     types.KeySpecEccNistP256,
+		KeyUsage:    types.KeyUsageTypeSignVerify,
+		MultiRegion: aws.Bool(true),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	keyID := key.KeyMetadata.KeyId
+	_, err = virginia.ReplicateKey(ctx, &kms.ReplicateKeyInput{KeyId: keyID, ReplicaRegion: aws.String("eu-west-1")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ireland := virginia.Region("eu-west-1")
+
+	signs := func(region *kmstest.KMS) bool {
+		_, err := region.Sign(ctx, &kms.SignInput{
+			KeyId:            keyID,
+			Message:          []byte("message"),
+			SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256,
+		})
+		return err == nil
+	}
+	revive := virginia.Inject(kmstest.Match{}, kmstest.Reset())
+	fmt.Println(signs(virginia), signs(ireland))
+	revive()
+	fmt.Println(signs(virginia), signs(ireland))
+	// Output:
+	// false true
+	// true true
 }

@@ -13,21 +13,45 @@
 //     contexts are honoured and per-call options apply as in production. Only
 //     retries are off: one call is one attempt.
 //   - [Server], made by [NewServer], speaks KMS's protocol on loopback HTTP, for
-//     code that needs a real *kms.Client or an aws.Config, and checks the
-//     Signature Version 4 of every request.
+//     code that needs a real *kms.Client or an aws.Config and for programs in
+//     other languages, and checks the Signature Version 4 of every request.
 //
 // Nothing here is safe for anything but tests: the primes of the RSA keys can be
 // read in this package's source.
 //
+// # Faults
+//
+// [KMS.Inject] makes chosen calls go wrong, on either form: errors, throttling,
+// latency, connections that hang or break, answers that are cut, empty or not
+// JSON, and answers that are well-formed and wrong, such as a signature by
+// another key. [KMS.Requests] and [KMS.Calls] tell what was asked.
+//
+// # Regions
+//
+// A KMS is one account in one Region. [KMS.Region] is the same account elsewhere,
+// where ReplicateKey puts replicas of multi-Region keys. To kill a Region, inject
+// [Reset] into every call, or close its Server.
+//
+// # Where it is from
+//
+// Codes, texts and the order of checks follow recordings of the service where
+// there are any, and AWS's documentation and service model elsewhere. An
+// operation first checks the form of the request, then finds the key, then
+// checks the key's usage, its state, the algorithm, the message type and the
+// length of the message, then the signature if it verifies one, and at last
+// whether this is a dry run. Where recordings and documentation differ, the
+// recordings win and [Options] has the other behaviour. What is neither recorded
+// nor documented is said to be so beside it.
+//
 // # What it does not imitate
 //
 // IAM and key policies, and grants (grant tokens are checked for form, then
-// ignored); request quotas, latency and prices; eventual consistency (a change
-// is seen at once); CloudTrail; custom key stores; imported key material; the
-// passing of time (a key that is pending deletion stays so). Operations outside
-// the methods of [KMS] answer UnknownOperationException; so keys for encryption, key
-// agreement and key encapsulation can be made and looked at, but not used. SM2 keys
-// do not sign either.
+// ignored); request quotas, latency and prices, other than by Inject; eventual
+// consistency (a change is seen at once); CloudTrail; custom key stores; imported
+// key material; the passing of time (a key that is pending deletion stays so).
+// Operations outside the methods of [KMS] answer UnknownOperationException; so
+// keys for encryption, key agreement and key encapsulation can be made and looked
+// at, but not used. SM2 keys do not sign either.
 //
 // A KMS and a Server are safe for concurrent use.
 package kmstest
@@ -44,7 +68,8 @@ import (
 
 // Options adjust a [KMS]. The zero value works.
 type Options struct {
-	// Region is the one Region that the fake serves. Empty means us-east-1.
+	// Region is the one Region that the fake serves; [KMS.Region] makes
+	// others. Empty means us-east-1.
 	Region string
 
 	// AccountID is the twelve-digit account that owns its keys and makes its
@@ -67,7 +92,8 @@ type Options struct {
 	DisabledHidesPublicKey bool
 }
 
-// KMS is a fake of KMS in one account and one Region. Make it with [New].
+// KMS is a fake of KMS in one account and one Region. Make it with [New]. It is
+// an [http.Handler] too, of KMS's protocol.
 type KMS struct {
 	opts   Options
 	client *kms.Client // reaches this KMS without a network
