@@ -179,7 +179,9 @@ func Hang() Effect {
 	}}
 }
 
-// HangBody answers with headers and half of the body, then hangs as Hang does.
+// HangBody answers with headers and half of the body, then hangs as Hang does. On
+// the wire, the caller's error is then not always that of its context: net/http
+// may report the connection that it has closed itself.
 func HangBody() Effect { return Effect{finish: func(r *response) { r.end = hangs }} }
 
 // Reset resets the connection before there is an answer.

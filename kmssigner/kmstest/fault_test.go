@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"reflect"
 	"slices"
@@ -182,9 +183,13 @@ func TestEndless(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, f fake) {
 				f.kms.Inject(Match{}, effect)
+				ended := func(err, want error) bool {
+					// See HangBody: reading the rest of a body is a race.
+					return errors.Is(err, want) || name == "HangBody" && errors.Is(err, net.ErrClosed)
+				}
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 				defer cancel()
-				if _, err := f.ListKeys(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+				if _, err := f.ListKeys(ctx, nil); !ended(err, context.DeadlineExceeded) {
 					t.Errorf("past its deadline: %v", err)
 				}
 				ctx, cancel = context.WithCancel(t.Context())
@@ -194,7 +199,7 @@ func TestEndless(t *testing.T) {
 					}
 					cancel()
 				}()
-				if _, err := f.ListKeys(ctx, nil); !errors.Is(err, context.Canceled) {
+				if _, err := f.ListKeys(ctx, nil); !ended(err, context.Canceled) {
 					t.Errorf("cancelled: %v", err)
 				}
 			})
