@@ -1,0 +1,404 @@
+package keyring_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/kmssign/kmssign/jwtkms"
+	"github.com/kmssign/kmssign/jwtkms/keyring"
+	"github.com/kmssign/kmssign/kmssigner"
+	"github.com/kmssign/kmssign/kmssigner/kmstest"
+)
+
+// in is a NumericDate that far away.
+func in(d time.Duration) *jwt.NumericDate { return jwt.NewNumericDate(time.Now().Add(d)) }
+
+func newRing(t *testing.T, client keyring.Client, optFns ...func(*keyring.Options)) *keyring.Ring {
+	t.Helper()
+	ring, err := keyring.New(t.Context(), client, "alias/jwt", optFns...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+func updateAlias(t *testing.T, fake *kmstest.KMS, alias, keyID string) {
+	t.Helper()
+	if _, err := fake.UpdateAlias(t.Context(), &kms.UpdateAliasInput{AliasName: &alias, TargetKeyId: &keyID}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func disable(t *testing.T, fake *kmstest.KMS, keyID string) {
+	t.Helper()
+	if _, err := fake.DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: &keyID}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func kids(t *testing.T, ring *keyring.Ring) []string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	ring.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	var set jwtkms.JWKSet
+	if err := json.Unmarshal(w.Body.Bytes(), &set); err != nil {
+		t.Fatal(err)
+	}
+	var kids []string
+	for _, key := range set.Keys {
+		kids = append(kids, key.Kid)
+	}
+	return kids
+}
+
+func TestSignAndKeyfunc(t *testing.T) {
+	fake := kmstest.New()
+	for spec, alg := range map[types.KeySpec]string{
+		types.KeySpecEccNistP256:         "ES256",
+		types.KeySpecRsa2048:             "RS256",
+		types.KeySpecEccNistEdwards25519: "EdDSA",
+	} {
+		alias := "alias/" + alg
+		createAlias(t, fake, alias, fake.AddKey(spec))
+		ring, err := keyring.New(t.Context(), fake, alias)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compact, err := ring.Sign(t.Context(), jwt.MapClaims{"sub": "alice", "exp": time.Now().Add(time.Minute).Unix()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := jwt.Parse(compact, ring.Keyfunc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		current := ring.Current()
+		kid, _ := jwtkms.Thumbprint(current.Public)
+		if token.Header["kid"] != kid || current.KID != kid || current.Alg != alg || !strings.Contains(current.KeyARN, ":key/") {
+			t.Errorf("%s: header %v, Current() %+v", alg, token.Header, current)
+		}
+	}
+}
+
+func TestKeyfuncRefuses(t *testing.T) {
+	fake := kmstest.New()
+	key := fake.AddKey(types.KeySpecRsa2048)
+	createAlias(t, fake, "alias/jwt", key)
+	ring := newRing(t, fake)
+	signer, err := kmssigner.New(t.Context(), fake, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(method jwt.SigningMethod, kid any, key any) string {
+		token := jwt.New(method)
+		if kid != nil {
+			token.Header["kid"] = kid
+		}
+		compact, err := token.SignedString(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return compact
+	}
+	kid := ring.Current().KID
+	for reason, tt := range map[string]struct{ compact, want string }{
+		"no kid":                                 {sign(jwtkms.RS256, nil, signer), "the token has no kid"},
+		"a kid that is no string":                {sign(jwtkms.RS256, 7, signer), "the token has no kid"},
+		"an unknown kid":                         {sign(jwtkms.RS256, "other", signer), `no key has the kid "other"`},
+		"the right key, another alg of its kind": {sign(jwtkms.PS256, kid, signer), "the token's alg is PS256, the key's RS256"},
+		"the public key as an HMAC secret":       {sign(jwt.SigningMethodHS256, kid, []byte("public key")), "the token's alg is HS256"},
+		"alg none":                               {sign(jwt.SigningMethodNone, kid, jwt.UnsafeAllowNoneSignatureType), "the token's alg is none"},
+	} {
+		_, err := jwt.Parse(tt.compact, ring.Keyfunc)
+		if !errors.Is(err, jwt.ErrTokenUnverifiable) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want ErrTokenUnverifiable and %q", reason, err, tt.want)
+		}
+	}
+}
+
+func TestSignRefusesLifetimes(t *testing.T) {
+	fake := kmstest.New()
+	createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
+	ring := newRing(t, fake, func(o *keyring.Options) { o.MaxLifetime = time.Minute })
+	for reason, claims := range map[string]jwt.Claims{
+		"no exp":            jwt.MapClaims{},
+		"exp too far":       jwt.MapClaims{"exp": time.Now().Add(2 * time.Minute).Unix()},
+		"exp too far, type": jwt.RegisteredClaims{ExpiresAt: in(2 * time.Minute)},
+		"exp a word":        jwt.MapClaims{"exp": "tomorrow"},
+		"exp null":          jwt.MapClaims{"exp": nil},
+	} {
+		if compact, err := ring.Sign(t.Context(), claims); compact != "" || !errors.Is(err, keyring.ErrLifetime) {
+			t.Errorf("%s: %q, %v, want ErrLifetime", reason, compact, err)
+		}
+	}
+	for reason, claims := range map[string]jwt.Claims{
+		"int64":   jwt.MapClaims{"exp": time.Now().Add(time.Minute).Unix()},
+		"float":   jwt.MapClaims{"exp": float64(time.Now().Add(time.Minute).Unix())},
+		"typed":   jwt.RegisteredClaims{ExpiresAt: in(time.Minute)},
+		"expired": jwt.RegisteredClaims{ExpiresAt: in(-time.Minute)},
+	} {
+		if _, err := ring.Sign(t.Context(), claims); err != nil {
+			t.Errorf("exp %s: %v", reason, err)
+		}
+	}
+}
+
+func TestServeHTTP(t *testing.T) {
+	fake := kmstest.New()
+	createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
+	createAlias(t, fake, "alias/jwt-next", fake.AddKey(types.KeySpecMlDsa44))
+	ring := newRing(t, fake, func(o *keyring.Options) { o.MaxAge = 90 * time.Second })
+	serve := func(method, ifNoneMatch string) *http.Response {
+		req := httptest.NewRequest(method, "/.well-known/jwks.json", nil)
+		if ifNoneMatch != "" {
+			req.Header.Set("If-None-Match", ifNoneMatch)
+		}
+		w := httptest.NewRecorder()
+		ring.ServeHTTP(w, req)
+		return w.Result()
+	}
+	get := serve(http.MethodGet, "")
+	etag := get.Header.Get("ETag")
+	if get.StatusCode != http.StatusOK || get.Header.Get("Content-Type") != "application/jwk-set+json" ||
+		get.Header.Get("Cache-Control") != "public, max-age=90" || etag == "" {
+		t.Errorf("GET: %d %v", get.StatusCode, get.Header)
+	}
+	if got := kids(t, ring); len(got) != 2 {
+		t.Errorf("the set has the kids %q, want two", got)
+	}
+	head := serve(http.MethodHead, "")
+	if head.StatusCode != http.StatusOK || head.Header.Get("ETag") != etag || head.ContentLength > 0 && head.Body == nil {
+		t.Errorf("HEAD: %d %v", head.StatusCode, head.Header)
+	}
+	if again := serve(http.MethodGet, etag); again.StatusCode != http.StatusNotModified || again.Header.Get("Cache-Control") == "" {
+		t.Errorf("GET with the ETag: %d %v, want 304 and its Cache-Control", again.StatusCode, again.Header)
+	}
+	if post := serve(http.MethodPost, ""); post.StatusCode != http.StatusMethodNotAllowed || post.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: %d %v", post.StatusCode, post.Header)
+	}
+	if err := ring.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if same := serve(http.MethodGet, ""); same.Header.Get("ETag") != etag {
+		t.Error("a refresh that changes nothing changes the ETag")
+	}
+	createAlias(t, fake, "alias/jwt-prev", fake.AddKey(types.KeySpecEccNistP256))
+	if err := ring.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if changed := serve(http.MethodGet, etag); changed.StatusCode != http.StatusOK || changed.Header.Get("ETag") == etag {
+		t.Error("another key does not change the ETag")
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	fake := kmstest.New()
+	key := fake.AddKey(types.KeySpecEccNistP256)
+	createAlias(t, fake, "alias/jwt", key)
+	hmacKey := fake.AddKey(types.KeySpecHmac256)
+	for reason, tt := range map[string]struct {
+		signing string
+		opt     func(*keyring.Options)
+		want    string
+	}{
+		"no name":                    {"", nil, "no signing key"},
+		"no such alias":              {"alias/none", nil, "NotFoundException"},
+		"a key that cannot sign":     {hmacKey, nil, "unsupported key"},
+		"a method that does not fit": {key, func(o *keyring.Options) { o.Method = always(jwtkms.RS256) }, "RS256 wants an RSA key"},
+		"a negative interval":        {key, func(o *keyring.Options) { o.RefreshInterval = -1 }, "the option RefreshInterval is -1ns"},
+	} {
+		_, err := keyring.New(t.Context(), fake, tt.signing, func(o *keyring.Options) {
+			if tt.opt != nil {
+				tt.opt(o)
+			}
+		})
+		if err == nil || !strings.HasPrefix(err.Error(), "keyring: ") || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", reason, err, tt.want)
+		}
+	}
+}
+
+// A key that two aliases name is one key, and a Ring may have a key ID for signing.
+func TestNewWithKeyID(t *testing.T) {
+	fake := kmstest.New()
+	key := fake.AddKey(types.KeySpecEccNistP256)
+	ring, err := keyring.New(t.Context(), fake, key, func(o *keyring.Options) {
+		o.Others = []string{key, "alias/absent"}
+		o.Method = always(jwtkms.ES256)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := kids(t, ring); len(got) != 1 {
+		t.Errorf("the set has the kids %q, want one", got)
+	}
+}
+
+// flaky is a KMS whose GetPublicKey fails when told.
+type flaky struct {
+	*kmstest.KMS
+	fail error
+}
+
+func (f *flaky) GetPublicKey(ctx context.Context, in *kms.GetPublicKeyInput, optFns ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error) {
+	if f.fail != nil {
+		return nil, f.fail
+	}
+	return f.KMS.GetPublicKey(ctx, in, optFns...)
+}
+
+// A refresh that fails drops no key, however long it fails.
+func TestFailedRefreshKeepsTheKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := &flaky{KMS: kmstest.New()}
+		createAlias(t, fake.KMS, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
+		createAlias(t, fake.KMS, "alias/jwt-prev", fake.AddKey(types.KeySpecEccNistP256))
+		var log bytes.Buffer
+		ring := newRing(t, fake, func(o *keyring.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		before := kids(t, ring)
+		fake.fail = errors.New("no network")
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- ring.Run(ctx) }()
+		time.Sleep(24 * time.Hour)
+		if got := kids(t, ring); len(got) != 2 || strings.Join(got, " ") != strings.Join(before, " ") {
+			t.Errorf("after a day without KMS the set has the kids %q, want %q", got, before)
+		}
+		if _, err := ring.Sign(t.Context(), jwt.RegisteredClaims{ExpiresAt: in(time.Minute)}); err != nil {
+			t.Error(err)
+		}
+		if err := ring.Refresh(t.Context()); !errors.Is(err, fake.fail) {
+			t.Errorf("Refresh: %v, want the cause", err)
+		}
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v, want context.Canceled", err)
+		}
+		if !strings.Contains(log.String(), "refresh failed, the last good keys stay") || !strings.Contains(log.String(), "no network") {
+			t.Errorf("the log does not tell:\n%.300s", log.String())
+		}
+	})
+}
+
+// The signing key is disabled while the next one still waits to propagate: the ring
+// changes over at once and says so.
+func TestUnusableKeyIsAbandoned(t *testing.T) {
+	fake := kmstest.New()
+	old, next := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+	createAlias(t, fake, "alias/jwt", old)
+	var log bytes.Buffer
+	ring := newRing(t, fake, func(o *keyring.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	updateAlias(t, fake, "alias/jwt", next)
+	if err := ring.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	claims := jwt.RegisteredClaims{ExpiresAt: in(time.Minute)}
+	if _, err := ring.Sign(t.Context(), claims); err != nil || !strings.Contains(ring.Current().KeyARN, old) {
+		t.Fatalf("signs with %s, %v, want the old key %s", ring.Current().KeyARN, err, old)
+	}
+	disable(t, fake, old)
+	compact, err := ring.Sign(t.Context(), claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(ring.Current().KeyARN, next) || !strings.Contains(log.String(), "the signing key is unusable") {
+		t.Errorf("signs with %s, want the new key %s, and a word of it in the log:\n%s", ring.Current().KeyARN, next, log.String())
+	}
+	if _, err := jwt.Parse(compact, ring.Keyfunc); err != nil {
+		t.Error(err)
+	}
+	if err := ring.Refresh(t.Context()); err != nil || !strings.Contains(ring.Current().KeyARN, next) {
+		t.Errorf("after a refresh it signs with %s, %v", ring.Current().KeyARN, err)
+	}
+	// With nothing to change over to, the error comes through.
+	disable(t, fake, next)
+	var disabled *types.DisabledException
+	if _, err := ring.Sign(t.Context(), claims); !errors.As(err, &disabled) {
+		t.Errorf("both keys disabled: %v, want a *types.DisabledException", err)
+	}
+}
+
+// An old key is published until the last token has expired, and no longer.
+func TestOldKeyLeavesInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		old, next := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+		createAlias(t, fake, "alias/jwt", old)
+		ring := newRing(t, fake, func(o *keyring.Options) {
+			o.RefreshInterval, o.MaxAge, o.MaxLifetime = time.Minute, time.Minute, 10*time.Minute
+			o.Logger = slog.New(slog.DiscardHandler)
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		go ring.Run(ctx)
+		updateAlias(t, fake, "alias/jwt", next)
+		time.Sleep(time.Minute + time.Second)
+		if got := kids(t, ring); len(got) != 2 || !strings.Contains(ring.Current().KeyARN, old) {
+			t.Errorf("after a refresh: %d keys, signs with %s; want two, and the old key %s", len(got), ring.Current().KeyARN, old)
+		}
+		time.Sleep(2 * time.Minute)
+		if !strings.Contains(ring.Current().KeyARN, next) {
+			t.Errorf("after the propagation delay it signs with %s, want %s", ring.Current().KeyARN, next)
+		}
+		time.Sleep(10 * time.Minute)
+		if got := kids(t, ring); len(got) != 2 {
+			t.Errorf("within the longest lifetime: %d keys, want two", len(got))
+		}
+		time.Sleep(10 * time.Minute)
+		if got := kids(t, ring); len(got) != 1 {
+			t.Errorf("when all is over: %d keys, want one", len(got))
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// Refresh waits for another, but not longer than its context.
+func TestRefreshHonoursItsContext(t *testing.T) {
+	fake := kmstest.New()
+	createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
+	ring := newRing(t, fake)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := ring.Refresh(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Refresh: %v, want context.Canceled", err)
+	}
+	if _, err := ring.Sign(ctx, jwt.RegisteredClaims{ExpiresAt: in(time.Minute)}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Sign: %v, want context.Canceled", err)
+	}
+}
+
+// Run leaves no goroutine behind: synctest fails a bubble in which one stays.
+func TestRunEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
+		ring := newRing(t, fake)
+		why := errors.New("shutting down")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		done := make(chan error)
+		go func() { done <- ring.Run(ctx) }()
+		time.Sleep(time.Hour)
+		cancel(why)
+		if err := <-done; !errors.Is(err, why) {
+			t.Errorf("Run: %v, want %v", err, why)
+		}
+	})
+}
+
+func always(m *jwtkms.SigningMethod) func(crypto.PublicKey) (*jwtkms.SigningMethod, error) {
+	return func(crypto.PublicKey) (*jwtkms.SigningMethod, error) { return m, nil }
+}
