@@ -366,6 +366,105 @@ func TestOldKeyLeavesInTime(t *testing.T) {
 	})
 }
 
+// A Ring that was just started knows from KMS since when its key has an alias.
+func TestStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		old, next := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+		createAlias(t, fake, "alias/jwt", old)
+		signsWith := func(when, key string) {
+			t.Helper()
+			ring := newRing(t, fake, func(o *keyring.Options) { o.Logger = slog.New(slog.DiscardHandler) })
+			if got := ring.Current().KeyARN; !strings.Contains(got, key) {
+				t.Errorf("%s: signs with %s, want %s", when, got, key)
+			}
+		}
+		signsWith("alone, and new", old)
+		time.Sleep(time.Hour)
+		createAlias(t, fake, "alias/jwt-prev", old)
+		updateAlias(t, fake, "alias/jwt", next)
+		signsWith("after an early promotion", old)
+		time.Sleep(10*time.Minute + time.Second)
+		signsWith("when it has propagated", next)
+
+		updateAlias(t, fake, "alias/jwt", old)
+		createAlias(t, fake, "alias/jwt-next", next)
+		time.Sleep(time.Hour)
+		updateAlias(t, fake, "alias/jwt", next)
+		signsWith("after a promotion in time: the next alias has named it long enough", next)
+	})
+}
+
+// Where nobody refreshes for long, the old key goes on signing, and its tokens must
+// not lose it at the refresh that finds the new one.
+func TestLateRefreshKeepsTheOldKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		old, next := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+		createAlias(t, fake, "alias/jwt", old)
+		ring := newRing(t, fake, func(o *keyring.Options) { o.Logger = slog.New(slog.DiscardHandler) })
+		updateAlias(t, fake, "alias/jwt", next)
+		time.Sleep(24 * time.Hour)
+		compact, err := ring.Sign(t.Context(), jwt.RegisteredClaims{ExpiresAt: in(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ring.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(59 * time.Minute)
+		if err := ring.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := jwt.Parse(compact, ring.Keyfunc); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if err := ring.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := kids(t, ring); len(got) != 1 {
+			t.Errorf("after its last token has expired the old key is still there: %q", got)
+		}
+	})
+}
+
+// A key that was unusable once and signs again is abandoned as late as any other.
+func TestKeyBecomesUsableAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		first, second, third := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+		createAlias(t, fake, "alias/jwt", first)
+		ring := newRing(t, fake, func(o *keyring.Options) { o.Logger = slog.New(slog.DiscardHandler) })
+		refresh := func(want string) {
+			t.Helper()
+			if err := ring.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := ring.Current().KeyARN; !strings.Contains(got, want) {
+				t.Errorf("signs with %s, want %s", got, want)
+			}
+		}
+		updateAlias(t, fake, "alias/jwt", second)
+		refresh(first)
+		disable(t, fake, first)
+		if _, err := ring.Sign(t.Context(), jwt.RegisteredClaims{ExpiresAt: in(time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		refresh(second)
+		if _, err := fake.EnableKey(t.Context(), &kms.EnableKeyInput{KeyId: &first}); err != nil {
+			t.Fatal(err)
+		}
+		updateAlias(t, fake, "alias/jwt", first)
+		time.Sleep(time.Hour)
+		refresh(first)
+		updateAlias(t, fake, "alias/jwt", third)
+		refresh(first) // not at once
+		time.Sleep(time.Hour)
+		refresh(third)
+	})
+}
+
 // Refresh waits for another, but not longer than its context.
 func TestRefreshHonoursItsContext(t *testing.T) {
 	fake := kmstest.New()
