@@ -116,12 +116,14 @@ func serve(ctx context.Context, listen, region, account string, keys []newKey, v
 		}
 		fmt.Fprintf(&made, "# %s %s %s\n", arn, k.spec, k.alias)
 	}
+	// AWS_DEFAULT_REGION is what version 1 of the AWS CLI and boto3 look at.
 	fmt.Fprintf(stdout, `# A fake AWS KMS for tests. Everything is in memory. Paste this where you want to use it:
-export AWS_ENDPOINT_URL_KMS=http://%s
-export AWS_REGION=%s
-export AWS_ACCESS_KEY_ID=%s
-export AWS_SECRET_ACCESS_KEY=%s
-%s`, listener.Addr(), region, accessKeyID, secretAccessKey, &made)
+export AWS_ENDPOINT_URL_KMS=http://%[1]s
+export AWS_REGION=%[2]s
+export AWS_DEFAULT_REGION=%[2]s
+export AWS_ACCESS_KEY_ID=%[3]s
+export AWS_SECRET_ACCESS_KEY=%[4]s
+%[5]s`, listener.Addr(), region, accessKeyID, secretAccessKey, &made)
 
 	server := &http.Server{
 		Handler:           fake,

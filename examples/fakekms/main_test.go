@@ -35,7 +35,7 @@ func start(t *testing.T, args ...string) (env map[string]string, comments string
 		} else {
 			comments += line + "\n"
 		}
-		if len(env) == 4 && strings.Count(comments, "# arn:") == wantKeys {
+		if len(env) == 5 && strings.Count(comments, "# arn:") == wantKeys {
 			break
 		}
 	}
