@@ -29,8 +29,10 @@ func (k *KMS) addKey(in *kms.CreateKeyInput) (*types.KeyMetadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := specs[name].generate() // slow, so before taking the lock
-	if err != nil {
+	origin, state, secret := types.OriginTypeAwsKms, types.KeyStateEnabled, material(publicOnly(nil))
+	if in.Origin == types.OriginTypeExternal {
+		origin, state = in.Origin, types.KeyStatePendingImport // and so it stays
+	} else if secret, err = specs[name].generate(); err != nil { // slow, so before taking the lock
 		return nil, err
 	}
 	id := newUUID()
@@ -49,8 +51,9 @@ func (k *KMS) addKey(in *kms.CreateKeyInput) (*types.KeyMetadata, error) {
 		created:     now(),
 		description: aws.ToString(in.Description),
 		multi:       multi,
+		origin:      origin,
 		tags:        tags,
-		state:       types.KeyStateEnabled,
+		state:       state,
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -106,7 +109,14 @@ func (k *KMS) checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUs
 	if in.CustomKeyStoreId != nil {
 		return "", "", refuse("CustomKeyStoreNotFoundException", "kmstest has no custom key stores")
 	}
-	if in.Origin != "" && in.Origin != types.OriginTypeAwsKms {
+	switch in.Origin {
+	case "", types.OriginTypeAwsKms:
+	case types.OriginTypeExternal:
+		// There is no import for them; KMS's words are not known.
+		if strings.HasPrefix(string(name), "ML_") {
+			return "", "", refuse("UnsupportedOperationException", "KeySpec %s is not supported with Origin EXTERNAL", name)
+		}
+	default:
 		return "", "", refuse("UnsupportedOperationException", "kmstest cannot make keys of origin %s", in.Origin)
 	}
 	if _, err := keyPolicy(in.Policy); err != nil {
@@ -157,7 +167,7 @@ func (k *KMS) disableKey(in *kms.DisableKeyInput) error {
 
 // able sets one of the states Enabled and Disabled, if the key is in either.
 func (key *key) able(state types.KeyState) error {
-	if key.dying() {
+	if key.state != types.KeyStateEnabled && key.state != types.KeyStateDisabled {
 		return badState(key.arn, key.state)
 	}
 	key.state = state
@@ -203,7 +213,10 @@ func (k *KMS) cancelKeyDeletion(in *kms.CancelKeyDeletionInput) (*kms.CancelKeyD
 		if !key.dying() {
 			return refuse("KMSInvalidStateException", "%s is not pending deletion.", key.arn)
 		}
-		key.state = types.KeyStateDisabled // not Enabled, whatever it was before
+		key.state = types.KeyStateDisabled // not Enabled, even if it was
+		if key.origin == types.OriginTypeExternal {
+			key.state = types.KeyStatePendingImport
+		}
 		out = &kms.CancelKeyDeletionOutput{KeyId: aws.String(key.arn)}
 		return nil
 	})

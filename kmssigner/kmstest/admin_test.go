@@ -128,7 +128,8 @@ func TestCreateKey(t *testing.T) {
 		}
 
 		out, err = f.CreateKey(t.Context(), nil)
-		if err != nil || out.KeyMetadata.KeySpec != types.KeySpecSymmetricDefault || out.KeyMetadata.KeyUsage != encryptDecrypt {
+		if err != nil || out.KeyMetadata.KeySpec != types.KeySpecSymmetricDefault || out.KeyMetadata.KeyUsage != encryptDecrypt ||
+			len(aws.ToString(out.KeyMetadata.CurrentKeyMaterialId)) != 64 {
 			t.Errorf("key by default: %+v, %v", out, err)
 		}
 	})
@@ -171,9 +172,12 @@ func TestCreateKeyRefusals(t *testing.T) {
 			{"custom key stores: there are none",
 				kms.CreateKeyInput{CustomKeyStoreId: aws.String("cks-1")},
 				"CustomKeyStoreNotFoundException", "kmstest has no custom key stores"},
-			{"imported material is not imitated",
-				kms.CreateKeyInput{KeySpec: p256, KeyUsage: signVerify, Origin: types.OriginTypeExternal},
-				"UnsupportedOperationException", "kmstest cannot make keys of origin EXTERNAL"},
+			{"no import for ML-DSA",
+				kms.CreateKeyInput{KeySpec: mldsa44, KeyUsage: signVerify, Origin: types.OriginTypeExternal},
+				"UnsupportedOperationException", "KeySpec ML_DSA_44 is not supported with Origin EXTERNAL"},
+			{"key stores are not imitated",
+				kms.CreateKeyInput{Origin: types.OriginTypeAwsCloudhsm},
+				"UnsupportedOperationException", "kmstest cannot make keys of origin AWS_CLOUDHSM"},
 		} {
 			t.Run(tt.reason, func(t *testing.T) {
 				_, err := f.CreateKey(t.Context(), &tt.in)
@@ -256,6 +260,36 @@ func TestStates(t *testing.T) {
 		ok(err)
 		if *out.PendingWindowInDays != 30 {
 			t.Errorf("window of %d days by default", *out.PendingWindowInDays)
+		}
+	})
+}
+
+// TestPendingImport: a key whose material is to be imported can be looked at and
+// little else.
+func TestPendingImport(t *testing.T) {
+	onBoth(t, func(t *testing.T, f fake) {
+		ctx := t.Context()
+		out, err := f.CreateKey(ctx, &kms.CreateKeyInput{KeySpec: p256, KeyUsage: signVerify, Origin: types.OriginTypeExternal, MultiRegion: aws.Bool(true)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		md := out.KeyMetadata
+		if md.Enabled || md.KeyState != types.KeyStatePendingImport || md.Origin != types.OriginTypeExternal || md.ExpirationModel != "" {
+			t.Errorf("%+v", md)
+		}
+		id, pending := *md.KeyId, *md.Arn+" is pending import."
+		_, err = f.EnableKey(ctx, &kms.EnableKeyInput{KeyId: &id})
+		check(t, err, "EnableKey", "KMSInvalidStateException", pending)
+		_, err = f.DisableKey(ctx, &kms.DisableKeyInput{KeyId: &id})
+		check(t, err, "DisableKey", "KMSInvalidStateException", pending)
+		_, err = replicate(f, id, "eu-west-1")
+		check(t, err, "ReplicateKey", "KMSInvalidStateException", pending)
+		f.alias("alias/a", id)
+		_, err = f.Sign(ctx, signInput("alias/a", []byte("m"), es256))
+		check(t, err, "Sign", "KMSInvalidStateException", pending)
+		f.scheduleDeletion(id)
+		if _, err := f.CancelKeyDeletion(ctx, &kms.CancelKeyDeletionInput{KeyId: &id}); err != nil || f.describe(id).KeyState != types.KeyStatePendingImport {
+			t.Errorf("CancelKeyDeletion: %v, %s", err, f.describe(id).KeyState)
 		}
 	})
 }

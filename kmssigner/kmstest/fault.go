@@ -3,7 +3,6 @@ package kmstest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -113,8 +112,10 @@ type call struct {
 
 // Fail answers with an error of KMS and the HTTP status that goes with its code:
 // one of the SDK's types, or a *smithy.GenericAPIError for a code that has none.
+// So it makes the states that keys of the fake never have, too.
 //
 //	kmstest.Fail(&types.KeyUnavailableException{})
+//	kmstest.Fail(&types.KMSInvalidStateException{Message: aws.String(arn + " is creating.")})
 //	kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException", Message: "no"})
 func Fail(err smithy.APIError) Effect {
 	no := &refusal{err.ErrorCode(), err.ErrorMessage()}
@@ -261,12 +262,14 @@ func OtherKey(key string) Effect {
 // two answers had been swapped.
 func OtherMessage() Effect {
 	return Effect{change: func(c *call, members map[string]any) error {
+		if _, ok := reflect.TypeOf(c.in).Elem().FieldByName("Message"); !ok {
+			return fmt.Errorf("OtherMessage: a request of %s has no message", c.operation)
+		}
 		return c.again(members, func(in reflect.Value) {
-			if f := in.FieldByName("Message"); f.IsValid() {
-				other := bytes.Clone(f.Bytes())
-				other[0] ^= 1
-				f.SetBytes(other)
-			}
+			f := in.FieldByName("Message")
+			other := bytes.Clone(f.Bytes()) // the request is in the record
+			other[0] ^= 1
+			f.SetBytes(other)
 		})
 	}}
 }
@@ -297,7 +300,7 @@ func (c *call) again(members map[string]any, change func(in reflect.Value)) erro
 			members["PublicKey"] = out.PublicKey
 		}
 	default:
-		err = errors.New("only Sign, GenerateMac and GetPublicKey have another result")
+		err = fmt.Errorf("%s has no signature, MAC or public key", c.operation)
 	}
 	return err
 }

@@ -268,6 +268,15 @@ func TestWrongResults(t *testing.T) {
 			t.Error("OtherKey: not the public key of the other key under the KeyId of the one")
 		}
 		remove()
+		before := f.publicKey(id).PublicKey
+		remove = f.kms.Inject(Match{Operation: "GetPublicKey"}, Corrupt())
+		if slices.Equal(f.publicKey(id).PublicKey, before) {
+			t.Error("Corrupt: the same public key")
+		}
+		remove()
+		if !slices.Equal(f.publicKey(id).PublicKey, before) {
+			t.Error("Corrupt: has changed the key itself")
+		}
 
 		mac := func(e Effect, id string, msg []byte) []byte {
 			defer f.kms.Inject(Match{Operation: "GenerateMac"}, e)()
@@ -299,6 +308,14 @@ func TestWrongResults(t *testing.T) {
 		}
 		f.kms.Inject(Match{Operation: "ListKeys"}, Corrupt())
 		f.kms.Inject(Match{Operation: "ListAliases"}, OtherMessage())
+		f.kms.Inject(Match{Operation: "GetPublicKey"}, OtherMessage())
+		f.kms.Inject(Match{Operation: "DescribeKey"}, OtherKey(other))
+		if _, err := f.GetPublicKey(t.Context(), &kms.GetPublicKeyInput{KeyId: &id}); codeOf(err) != "KMSInternalException" {
+			t.Error(err)
+		}
+		if _, err := f.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: &id}); codeOf(err) != "KMSInternalException" {
+			t.Error(err)
+		}
 		if _, err := f.ListKeys(t.Context(), nil); codeOf(err) != "KMSInternalException" {
 			t.Error(err)
 		}

@@ -1,6 +1,8 @@
 package kmstest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"regexp"
 	"strings"
 	"time"
@@ -20,6 +22,7 @@ type key struct {
 	created     time.Time
 	description string
 	multi       *multiRegion // nil for a key of one Region
+	origin      types.OriginType
 
 	// What follows changes after the key's creation.
 	tags     map[string]string // replaced as a whole
@@ -177,8 +180,13 @@ func (k *KMS) metadata(key *key) *types.KeyMetadata {
 		KeyUsage:                key.usage,
 		MacAlgorithms:           key.macs(),
 		MultiRegion:             aws.Bool(key.multi != nil),
-		Origin:                  types.OriginTypeAwsKms,
+		Origin:                  key.origin,
 		SigningAlgorithms:       key.signing(),
+	}
+	if key.name == types.KeySpecSymmetricDefault && key.state != types.KeyStatePendingImport {
+		// The same for all keys of one id, and of the right form.
+		id := sha256.Sum256([]byte(key.id))
+		md.CurrentKeyMaterialId = aws.String(hex.EncodeToString(id[:]))
 	}
 	if key.multi != nil {
 		md.MultiRegionConfiguration = k.configuration(key)

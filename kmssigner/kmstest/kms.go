@@ -47,9 +47,9 @@
 //
 // IAM and key policies, and grants (grant tokens are checked for form, then
 // ignored); request quotas, latency and prices, other than by Inject; eventual
-// consistency (a change is seen at once); CloudTrail; custom key stores; imported
-// key material; the passing of time (a key that is pending deletion stays so).
-// Operations outside the methods of [KMS] answer UnknownOperationException; so
+// consistency (a change is seen at once); CloudTrail; custom key stores; the import
+// of key material (a key of origin EXTERNAL is pending import for ever); the
+// passing of time (a key that is pending deletion stays so). Operations outside the methods of [KMS] answer UnknownOperationException; so
 // keys for encryption, key agreement and key encapsulation can be made and looked
 // at, but not used. SM2 keys do not sign either.
 //
@@ -81,8 +81,9 @@ type Options struct {
 	Partition string
 
 	// Credentials are the only ones a [Server] accepts. When they have a
-	// SessionToken, requests must carry it. An empty AccessKeyID means a
-	// fixed key pair without a token; [Server.Config] hands out either.
+	// SessionToken, requests must carry it; when they have expired, requests
+	// fail. An empty AccessKeyID means a fixed key pair without a token;
+	// [Server.Config] hands out either.
 	Credentials aws.Credentials
 
 	// DisabledHidesPublicKey makes GetPublicKey refuse a disabled key with

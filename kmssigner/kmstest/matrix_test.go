@@ -93,6 +93,9 @@ ECC_NIST_P256,ECC_SECG_P256K1,ECC_NIST_EDWARDS25519,ECC_NIST_P384/KEY_AGREEMENT,
 # Then its state, whatever the algorithm, the message type and the length.
 RSA_2048,ECC_NIST_P256,ECC_SECG_P256K1,ECC_NIST_EDWARDS25519,ML_DSA_44 Disabled Sign,Verify ECDSA_SHA_256,ECDSA_SHA_384,ML_DSA_SHAKE_256,SM2DSA RAW,DIGEST,EXTERNAL_MU 1,64 -,true DisabledException {arn} is disabled.
 RSA_2048,ECC_NIST_P256,ECC_NIST_EDWARDS25519,ML_DSA_65 PendingDeletion Sign,Verify ECDSA_SHA_256,ED25519_SHA_512 RAW,DIGEST 1 -,true KMSInvalidStateException {arn} is pending deletion.
+RSA_2048,ECC_NIST_P256,ECC_SECG_P256K1 PendingImport Sign,Verify ECDSA_SHA_256,ED25519_SHA_512 RAW,DIGEST 1 -,true KMSInvalidStateException {arn} is pending import.
+HMAC_256 PendingImport GenerateMac,VerifyMac HMAC_SHA_256,HMAC_SHA_512 - 1 -,true KMSInvalidStateException {arn} is pending import.
+HMAC_256,SYMMETRIC_DEFAULT PendingImport Sign,Verify ECDSA_SHA_256 RAW 1 -,true InvalidKeyUsageException {arn} key usage is {usage} which is not valid for {op}.
 HMAC_256,HMAC_512 Disabled GenerateMac,VerifyMac HMAC_SHA_256,HMAC_SHA_224 - 1 -,true DisabledException {arn} is disabled.
 HMAC_256,HMAC_512 PendingDeletion GenerateMac,VerifyMac HMAC_SHA_256,HMAC_SHA_224 - 1 -,true KMSInvalidStateException {arn} is pending deletion.
 
@@ -125,6 +128,7 @@ HMAC_512 Enabled GenerateMac,VerifyMac HMAC_SHA_512 - 1 true DryRunOperationExce
 # Public keys and descriptions. Disabled keys show their public keys.
 RSA_2048,RSA_2048/ENCRYPT_DECRYPT,ECC_NIST_P256,ECC_NIST_P256/KEY_AGREEMENT,ECC_NIST_P384,ECC_NIST_P521,ECC_SECG_P256K1,ECC_NIST_EDWARDS25519,ML_DSA_44,ML_DSA_65,ML_DSA_87,ML_KEM_512,ML_KEM_768,ML_KEM_1024 Enabled,Disabled GetPublicKey - - - - ok
 RSA_2048,ECC_NIST_P256,ECC_NIST_EDWARDS25519,ML_DSA_44,HMAC_256,SYMMETRIC_DEFAULT PendingDeletion GetPublicKey - - - - KMSInvalidStateException {arn} is pending deletion.
+RSA_2048,ECC_NIST_P256,HMAC_256,SYMMETRIC_DEFAULT PendingImport GetPublicKey - - - - KMSInvalidStateException {arn} is pending import.
 HMAC_224,HMAC_256,HMAC_384,HMAC_512,SYMMETRIC_DEFAULT Enabled,Disabled GetPublicKey - - - - UnsupportedOperationException
 RSA_2048,RSA_2048/ENCRYPT_DECRYPT,ECC_NIST_P256,ECC_NIST_P256/KEY_AGREEMENT,ECC_SECG_P256K1,ECC_NIST_EDWARDS25519,ML_DSA_44,ML_KEM_512,HMAC_256,SYMMETRIC_DEFAULT Enabled,Disabled,PendingDeletion DescribeKey - - - - ok
 `
@@ -138,6 +142,7 @@ var answered = map[string][]string{
 }
 
 func TestMatrix(t *testing.T) {
+	t.Parallel()
 	k := New()
 	s := NewServer(k)
 	defer s.Close()
@@ -184,6 +189,16 @@ type matrixKeys struct {
 	made map[string]string
 }
 
+// imported makes a key that waits for its material.
+func (f fake) imported(spec types.KeySpec) string {
+	f.t.Helper()
+	out, err := f.CreateKey(f.t.Context(), &kms.CreateKeyInput{KeySpec: spec, KeyUsage: specs[spec].usages[0], Origin: types.OriginTypeExternal})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return *out.KeyMetadata.KeyId
+}
+
 const noKey = "01234567-89ab-cdef-0123-456789abcdef"
 
 func (m *matrixKeys) key(name, state string) (id, arn string) {
@@ -199,6 +214,8 @@ func (m *matrixKeys) key(name, state string) (id, arn string) {
 		spec, usage, given := strings.Cut(name, "/")
 		if given {
 			id = f.create(types.KeySpec(spec), types.KeyUsageType(usage))
+		} else if state == "PendingImport" {
+			id = f.imported(types.KeySpec(spec))
 		} else {
 			id = m.k.AddKey(types.KeySpec(spec))
 		}

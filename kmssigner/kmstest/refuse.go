@@ -207,6 +207,8 @@ func badState(arn string, state types.KeyState) *refusal {
 	switch state {
 	case types.KeyStateDisabled:
 		return refuse("DisabledException", "%s is disabled.", arn)
+	case types.KeyStatePendingImport:
+		return refuse("KMSInvalidStateException", "%s is pending import.", arn)
 	case types.KeyStatePendingReplicaDeletion:
 		return refuse("KMSInvalidStateException", "%s is pending replica deletion.", arn)
 	}

@@ -8,6 +8,7 @@ import (
 // TestPrimes checks the table against its description, with fewer rounds for the
 // many than the few of each size get.
 func TestPrimes(t *testing.T) {
+	t.Parallel()
 	e := big.NewInt(65537)
 	for bits, offsets := range primeOffsets {
 		seen := map[string]bool{}

@@ -342,6 +342,19 @@ func TestSessionToken(t *testing.T) {
 	}
 }
 
+// TestExpiredToken: credentials that have expired are told from wrong ones.
+func TestExpiredToken(t *testing.T) {
+	k := New(func(o *Options) {
+		o.Credentials = aws.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "s", SessionToken: "t", CanExpire: true, Expires: time.Now().Add(-time.Hour)}
+	})
+	s := NewServer(k)
+	defer s.Close()
+	status, body, _ := to(k, "ListKeys", "{}").send(t, s)
+	if status != 400 || !sameJSON(t, body, `{"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}`) {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
 // TestServers: several servers of one KMS, and a closed one.
 func TestServers(t *testing.T) {
 	k := New()

@@ -79,6 +79,9 @@ func (k *KMS) authenticate(r *http.Request, body []byte) error {
 		// KMS has the same words for a key and a token that it does not know.
 		return refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
+	if creds.Expired() {
+		return refuse("ExpiredTokenException", "The security token included in the request is expired")
+	}
 	if err := k.checkScope(r, a, at); err != nil {
 		return err
 	}

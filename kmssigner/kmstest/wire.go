@@ -104,7 +104,7 @@ func (k *KMS) handle(ctx context.Context, target string, body []byte, denied err
 	k.mu.Unlock()
 
 	a, err := c.serve(ctx, op, denied)
-	if err == nil && a.end != resets {
+	if err == nil {
 		k.mu.Lock()
 		seen.Status, seen.Code = a.status, a.code
 		k.mu.Unlock()
