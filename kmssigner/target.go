@@ -70,12 +70,20 @@ func (t *target) bound(ctx context.Context) (context.Context, context.CancelFunc
 // defaultTimeout is what a zero Options.Timeout means.
 const defaultTimeout = 10 * time.Second
 
-// explain adds to an error that the end of ctx caused why ctx ended: the
-// caller never set the default deadline, and a cause set by the caller
+// explain makes an error of a call whose ctx has ended say so, and why: a
+// connection that net/http closed on that account may look like any other broken
+// one, the caller never set the default deadline, and a cause set by the caller
 // ([context.WithCancelCause]) says more than "canceled".
 func explain(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && cause != ctx.Err() && errors.Is(err, ctx.Err()) {
-		return fmt.Errorf("%w (%w)", err, cause)
+	ended := ctx.Err()
+	if ended == nil {
+		return err
+	}
+	if !errors.Is(err, ended) {
+		err = fmt.Errorf("%w: %w", ended, err)
+	}
+	if cause := context.Cause(ctx); cause != ended {
+		err = fmt.Errorf("%w (%w)", err, cause)
 	}
 	return err
 }
