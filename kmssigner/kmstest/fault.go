@@ -89,6 +89,7 @@ func (k *KMS) hits(operation, key string) []Effect {
 			effects = append(effects, f.effects...)
 		}
 	}
+	k.faults = slices.DeleteFunc(k.faults, func(f *fault) bool { return f.Times != 0 && f.matched >= f.Skip+f.Times })
 	return effects
 }
 

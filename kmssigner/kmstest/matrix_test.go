@@ -21,7 +21,7 @@ import (
 //
 // where a key is a spec and, unless it is the one of AddKey, a usage; a list with
 // commas stands for a row for each of its elements; and - is a member that is not
-// there. The answer is ok or a code and a text, in which {arn}, {op}, {alg},
+// there, and "" is one that is empty. The answer is ok or a code and a text, in which {arn}, {op}, {alg},
 // {spec}, {type} and {usage} stand for the row's own. Verify and VerifyMac get a
 // good signature, except for the operations Verify! and VerifyMac!, which get one
 // with a changed bit.
@@ -72,6 +72,8 @@ ECC_NIST_P256,none Enabled Sign,Verify ECDSA_SHA_256 RAW - - ValidationException
 ECC_NIST_P256,none Disabled Sign,Verify - RAW 1 - ValidationException 1 validation error detected: Value null at 'signingAlgorithm' failed to satisfy constraint: Member must not be null
 ECC_NIST_P256,none Disabled Sign,Verify ES256,ecdsa_sha_256,RSAES_OAEP_SHA_256,HMAC_SHA_256 RAW 1 - ValidationException 1 validation error detected: Value '{alg}' at 'signingAlgorithm' failed to satisfy constraint: Member must satisfy enum value set: [RSASSA_PSS_SHA_256, RSASSA_PSS_SHA_384, RSASSA_PSS_SHA_512, RSASSA_PKCS1_V1_5_SHA_256, RSASSA_PKCS1_V1_5_SHA_384, RSASSA_PKCS1_V1_5_SHA_512, ECDSA_SHA_256, ECDSA_SHA_384, ECDSA_SHA_512, ED25519_SHA_512, ED25519_PH_SHA_512, SM2DSA, ML_DSA_SHAKE_256]
 ECC_NIST_P256,none Disabled Sign,Verify ECDSA_SHA_256 raw,HASH 1 - ValidationException 1 validation error detected: Value '{type}' at 'messageType' failed to satisfy constraint: Member must satisfy enum value set: [RAW, DIGEST, EXTERNAL_MU]
+ECC_NIST_P256,none Disabled Sign,Verify ECDSA_SHA_256 "" 1 - ValidationException 1 validation error detected: Value '' at 'messageType' failed to satisfy constraint: Member must satisfy enum value set: [RAW, DIGEST, EXTERNAL_MU]
+HMAC_256,none Disabled GenerateMac,VerifyMac "" - 1 - ValidationException 1 validation error detected: Value '' at 'macAlgorithm' failed to satisfy constraint: Member must satisfy enum value set: [HMAC_SHA_384, HMAC_SHA_256, HMAC_SHA_224, HMAC_SHA_512]
 HMAC_256,ECC_NIST_P256,none Enabled,Disabled GenerateMac,VerifyMac HMAC_SHA_256 - 0 -,true ValidationException 1 validation error detected: Value at 'message' failed to satisfy constraint: Member must have length greater than or equal to 1
 HMAC_256,ECC_NIST_P256,none Enabled,Disabled GenerateMac,VerifyMac HMAC_SHA_256 - 4097 - ValidationException 1 validation error detected: Value at 'message' failed to satisfy constraint: Member must have length less than or equal to 4096
 HMAC_256,none Disabled GenerateMac,VerifyMac HMAC_SHA_256 - - - ValidationException 1 validation error detected: Value at 'message' failed to satisfy constraint: Member must not be null
@@ -244,7 +246,7 @@ func (m *matrixKeys) check(s *Server, row []string, answer string) {
 	}
 	set := func(name, value string) {
 		if value != "-" {
-			body[name] = value
+			body[name] = strings.Trim(value, `"`)
 		}
 	}
 	set("MessageType", mt)

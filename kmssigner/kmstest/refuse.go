@@ -131,9 +131,15 @@ func oneOf[E interface {
 	~string
 	Values() []E
 }](v *violations, member string, e E) {
-	if e == "" || slices.Contains(e.Values(), e) {
-		return
+	if e != "" && !slices.Contains(e.Values(), e) {
+		outsideEnum(v, member, e)
 	}
+}
+
+func outsideEnum[E interface {
+	~string
+	Values() []E
+}](v *violations, member string, e E) {
 	names, ok := enumOrder[member]
 	if !ok {
 		for _, x := range e.Values() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
 // AWS JSON 1.1: a POST whose header X-Amz-Target names the operation and whose
@@ -187,6 +188,7 @@ func decode(body []byte, in any) error {
 	if members == nil { // the body was null
 		return refuse("SerializationException", "the body is not a JSON object")
 	}
+	var empty violations
 	v := reflect.ValueOf(in).Elem()
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
@@ -201,8 +203,23 @@ func decode(body []byte, in any) error {
 		if err := json.Unmarshal(raw, v.Field(i).Addr().Interface()); err != nil {
 			return refuse("SerializationException", "%s: %v", field.Name, err)
 		}
+		// Once decoded, an enum that is empty looks as if it were not there.
+		if string(raw) == `""` {
+			switch e := v.Field(i).Interface().(type) {
+			case types.MessageType:
+				outsideEnum(&empty, "messageType", e)
+			case types.SigningAlgorithmSpec:
+				outsideEnum(&empty, "signingAlgorithm", e)
+			case types.MacAlgorithmSpec:
+				outsideEnum(&empty, "macAlgorithm", e)
+			case types.KeySpec:
+				outsideEnum(&empty, "keySpec", e)
+			case types.KeyUsageType:
+				outsideEnum(&empty, "keyUsage", e)
+			}
+		}
 	}
-	return nil
+	return empty.err()
 }
 
 // members turns one of the SDK's output structs into a JSON object. (The SDK's own
