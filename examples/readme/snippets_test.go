@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/kmssign/kmssign/jwtkms"
+	"github.com/kmssign/kmssign/jwtkms/keyring"
 	"github.com/kmssign/kmssign/kmssigner"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
@@ -190,6 +192,60 @@ func TestInMemory(t *testing.T) {
 		return parse(compact, signer.Public())
 	}
 	if err := test(t.Context(), jwt.MapClaims{"sub": "alice"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKeyring(t *testing.T) {
+	fake, mux := kmstest.New(), http.NewServeMux()
+	alias, key := "alias/jwt", fake.AddKey(types.KeySpecEccNistP256)
+	if _, err := fake.CreateAlias(t.Context(), &kms.CreateAliasInput{AliasName: &alias, TargetKeyId: &key}); err != nil {
+		t.Fatal(err)
+	}
+	serve := func(ctx context.Context, client keyring.Client) error {
+		ring, err := keyring.New(ctx, client, "alias/jwt")
+		if err != nil {
+			return err
+		}
+		go ring.Run(ctx)
+		mux.Handle("GET /.well-known/jwks.json", ring)
+		mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
+			claims := jwt.MapClaims{"sub": "alice", "exp": time.Now().Add(15 * time.Minute).Unix()}
+			compact, err := ring.Sign(r.Context(), claims) // the kid is in the header
+			if err != nil {
+				http.Error(w, "try again", http.StatusServiceUnavailable)
+				return
+			}
+			io.WriteString(w, compact)
+		})
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/token", nil))
+		_, err = jwt.Parse(w.Body.String(), ring.Keyfunc)
+		return err
+	}
+	if err := serve(t.Context(), fake); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	ctx, fake := t.Context(), kmstest.New()
+	alias, key, newKey := "alias/jwt", fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+	if _, err := fake.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &alias, TargetKeyId: &key}); err != nil {
+		t.Fatal(err)
+	}
+	fake.Inject(kmstest.Match{Operation: "Sign", Times: 2}, kmstest.Throttle())
+	fake.Inject(kmstest.Match{Key: "alias/jwt"}, kmstest.Delay(50*time.Millisecond), kmstest.Corrupt())
+
+	fake.UpdateAlias(ctx, &kms.UpdateAliasInput{AliasName: aws.String("alias/jwt"), TargetKeyId: &newKey})
+
+	revive := fake.Inject(kmstest.Match{}, kmstest.Reset()) // this Region is gone
+	ireland := fake.Region("eu-west-1")                     // that one is not
+	if _, err := kmssigner.New(ctx, fake, key); err == nil {
+		t.Error("the Region is not gone")
+	}
+	revive()
+	if _, err := kmssigner.New(ctx, ireland, ireland.AddKey(types.KeySpecEccNistP256)); err != nil {
 		t.Error(err)
 	}
 }
