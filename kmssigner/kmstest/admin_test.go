@@ -277,6 +277,9 @@ func TestPendingImport(t *testing.T) {
 		if md.Enabled || md.KeyState != types.KeyStatePendingImport || md.Origin != types.OriginTypeExternal || md.ExpirationModel != "" {
 			t.Errorf("%+v", md)
 		}
+		if got := f.describe(f.imported(types.KeySpecSymmetricDefault)).CurrentKeyMaterialId; got != nil {
+			t.Errorf("material %s before there is any", *got)
+		}
 		id, pending := *md.KeyId, *md.Arn+" is pending import."
 		_, err = f.EnableKey(ctx, &kms.EnableKeyInput{KeyId: &id})
 		check(t, err, "EnableKey", "KMSInvalidStateException", pending)

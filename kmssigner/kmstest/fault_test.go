@@ -419,6 +419,9 @@ func TestRetries(t *testing.T) {
 		if n := f.kms.Calls("Sign"); n != 9 {
 			t.Errorf("%d calls, want 9", n)
 		}
+		if n := len(f.kms.faults); n != 0 {
+			t.Errorf("%d faults are kept after their last call", n)
+		}
 	})
 }
 
