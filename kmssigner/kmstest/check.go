@@ -62,13 +62,14 @@ import (
 // All else that options can ask for, it may make or refuse with an error, but
 // not exchange for something else: another hash, another PSS salt, a context,
 // Ed25519ph, an ML-DSA mu, longer Ed25519 messages, and ECDSA over a digest of
-// any length, because ECDSA is defined for all. It must refuse what no signature
-// exists for: an RSA digest of a wrong length, an impossible salt, an unknown
-// hash. Nothing may make it panic, nil options included.
+// any length and of any hash, because it is defined for all. It must refuse what
+// no signature exists for: an RSA digest of a wrong length, an impossible salt, a
+// message with an unknown hash. Nothing may make it panic, nil options included.
 //
 // Further, Public must return the same key every time, of one of the types above,
-// with Equal. Input must be neither changed nor kept, and signatures must not
-// share memory. Under the race detector CheckSigner finds more.
+// with Equal. Input must be neither changed nor kept, signatures must not share
+// memory, and ECDSA digests no nonce. Under the race detector CheckSigner finds
+// more.
 //
 // # The standard library's own keys
 //
