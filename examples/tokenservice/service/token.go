@@ -1,0 +1,274 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/kmssign/kmssign/kmssigner"
+)
+
+// own are the claims that only the service sets.
+var own = map[string]bool{"iss": true, "iat": true, "exp": true, "jti": true}
+
+// A refusal is why a request gets no token.
+type refusal struct {
+	kind   kind
+	status int
+	text   string // for the client
+	err    error  // for the log; it says nothing about the claims
+}
+
+// code is the error of RFC 6749 section 5.2.
+func (f *refusal) code() string {
+	switch {
+	case f.status == http.StatusServiceUnavailable:
+		return "temporarily_unavailable"
+	case f.status >= 500:
+		return "server_error"
+	case f.status == http.StatusForbidden:
+		return "access_denied"
+	}
+	return "invalid_request"
+}
+
+func (s *Service) serveToken(w http.ResponseWriter, r *http.Request) {
+	token, refused := s.token(w, r)
+	if refused != nil {
+		s.metrics.failures[refused.kind].Add(1)
+		note(w, slog.String("failure", refused.kind.String()))
+		if refused.err != nil {
+			note(w, slog.Any("error", refused.err))
+		}
+		if refused.status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", strconv.Itoa(int(s.opts.RetryAfter/time.Second)))
+		}
+		writeError(w, refused.status, refused.code(), refused.text)
+		return
+	}
+	s.metrics.issued.Add(1)
+	w.Header().Set("Cache-Control", "no-store") // RFC 6749 section 5.1
+	writeJSON(w, http.StatusOK, struct {
+		AccessToken string `json:"access_token"`
+		TokenType   string `json:"token_type"`
+		ExpiresIn   int64  `json:"expires_in"`
+	}{token, "Bearer", int64(s.opts.Lifetime / time.Second)})
+}
+
+func (s *Service) token(w http.ResponseWriter, r *http.Request) (string, *refusal) {
+	body, refused := s.readBody(w, r)
+	if refused != nil {
+		return "", refused
+	}
+	claims, err := s.parseClaims(body)
+	if err != nil {
+		return "", &refusal{kind: badRequest, status: http.StatusBadRequest, text: err.Error()}
+	}
+	if s.opts.Authorize != nil {
+		if err := s.opts.Authorize(r, claims); err != nil {
+			return "", &refusal{kind: denied, status: http.StatusForbidden, text: err.Error()}
+		}
+	}
+	if err := checkTypes(claims); err != nil {
+		return "", &refusal{kind: badRequest, status: http.StatusBadRequest, text: err.Error()}
+	}
+
+	// A queue would only make callers wait for what they then get too late.
+	select {
+	case s.signing <- struct{}{}:
+		defer func() { <-s.signing }()
+	default:
+		return "", &refusal{kind: full, status: http.StatusServiceUnavailable, text: "too many requests at a time, try again later"}
+	}
+	now := time.Now()
+	claims["iss"] = s.opts.Issuer
+	claims["iat"] = now.Unix()
+	claims["exp"] = now.Unix() + int64(s.opts.Lifetime/time.Second)
+	claims["jti"] = rand.Text()
+	ctx, cancel := context.WithTimeout(r.Context(), s.opts.RequestTimeout)
+	defer cancel()
+	token, err := s.ring.Sign(ctx, claims)
+	if err != nil {
+		return "", s.signFailure(r.Context(), ctx, err)
+	}
+	return token, nil
+}
+
+func (s *Service) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || mediaType != "application/json" {
+		return nil, &refusal{kind: mediaTypeKind, status: http.StatusUnsupportedMediaType, text: "the Content-Type is not application/json"}
+	}
+	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return nil, &refusal{kind: mediaTypeKind, status: http.StatusUnsupportedMediaType, text: "a Content-Encoding is not supported"}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.opts.MaxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, &refusal{kind: tooLong, status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("the body has more than %d bytes", s.opts.MaxBody)}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, &refusal{kind: badRequest, status: http.StatusRequestTimeout, text: "the body did not arrive in time", err: err}
+	}
+	if err != nil {
+		return nil, &refusal{kind: badRequest, status: http.StatusBadRequest, text: "the body cannot be read", err: err}
+	}
+	return body, nil
+}
+
+// parseClaims reads the claims of a request. Its errors are for the caller to read.
+func (s *Service) parseClaims(body []byte) (jwt.MapClaims, error) {
+	// encoding/json would let both pass, and change what was meant.
+	if !utf8.Valid(body) {
+		return nil, errors.New("the body is not UTF-8")
+	}
+	if err := json.Unmarshal(body, new(map[string]json.RawMessage)); err != nil {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+			return nil, fmt.Errorf("the body is not JSON: %w", syntax)
+		}
+		return nil, errors.New("the body is not a JSON object")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber() // an integer over 2^53 would lose digits as a float64
+	if brace, err := dec.Token(); err != nil || brace != json.Delim('{') {
+		return nil, errors.New("the body is not a JSON object")
+	}
+	claims := jwt.MapClaims{}
+	for dec.More() {
+		token, err := dec.Token()
+		name, ok := token.(string)
+		if err != nil || !ok {
+			return nil, errors.New("the body is not a JSON object")
+		}
+		var value any
+		if err := dec.Decode(&value); err != nil {
+			return nil, fmt.Errorf("the claim %s cannot be read", quote(name))
+		}
+		_, twice := claims[name]
+		switch {
+		case own[name]:
+			return nil, fmt.Errorf("the claim %s is set by the service", quote(name))
+		case !s.allowed[name]:
+			return nil, fmt.Errorf("the claim %s is not allowed", quote(name))
+		case twice:
+			return nil, fmt.Errorf("the claim %s is there twice", quote(name))
+		}
+		claims[name] = value
+	}
+	return claims, nil
+}
+
+// checkTypes checks the claims to which RFC 7519 section 4.1 gives a type, lest there
+// be tokens that no verifier can read.
+func checkTypes(claims jwt.MapClaims) error {
+	if sub, ok := claims["sub"].(string); !ok || sub == "" {
+		return errors.New(`the claim "sub" is required, as a string that is not empty`)
+	}
+	if aud, ok := claims["aud"]; ok && !isAudience(aud) {
+		return errors.New(`the claim "aud" is not a string or an array of strings`)
+	}
+	if nbf, ok := claims["nbf"]; ok {
+		number, ok := nbf.(json.Number)
+		if _, err := number.Float64(); !ok || err != nil {
+			return errors.New(`the claim "nbf" is not a number`)
+		}
+	}
+	return nil
+}
+
+func isAudience(v any) bool {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	for _, v := range list {
+		if s, ok := v.(string); !ok || s == "" {
+			return false
+		}
+	}
+	return len(list) > 0
+}
+
+// quote quotes what a stranger wrote, and not at any length.
+func quote(name string) string {
+	if len(name) > 40 {
+		name = strings.ToValidUTF8(name[:40], "") + "..."
+	}
+	return strconv.Quote(name)
+}
+
+// signFailure says what an error of the Ring means to the client.
+func (s *Service) signFailure(client, ctx context.Context, err error) *refusal {
+	unavailable := func(kind kind, text string) *refusal {
+		return &refusal{kind: kind, status: http.StatusServiceUnavailable, text: text + ", try again later", err: err}
+	}
+	apiErr, answered := errors.AsType[smithy.APIError](err)
+	switch {
+	case s.noteThrottle(err):
+		return unavailable(throttled, "the signing service is busy")
+	case client.Err() != nil:
+		return unavailable(canceled, "the request was canceled") // nobody reads this
+	case ctx.Err() != nil:
+		return unavailable(timeout, "signing took too long")
+	case errors.Is(err, kmssigner.ErrMessageLength):
+		return &refusal{kind: tooLong, status: http.StatusRequestEntityTooLarge, text: "the claims are too long for the signing key"}
+	case errors.Is(err, kmssigner.ErrBadSignature):
+		return unavailable(badSignature, "signing failed")
+	case answered && !transient(apiErr, err):
+		// KMS refuses the key or the caller. Only an operator can help.
+		return &refusal{kind: kmsRefused, status: http.StatusInternalServerError, text: "the signing key cannot be used", err: err}
+	case answered || isOperationError(err):
+		return unavailable(kmsUnavailable, "the signing service is unavailable")
+	}
+	return &refusal{kind: internal, status: http.StatusInternalServerError, text: "signing failed", err: err}
+}
+
+// throttle reports whether KMS had too many requests, also where the SDK then had no
+// retries left.
+var throttle = retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}
+
+// noteThrottle reports whether err is KMS's throttling, and counts it.
+func (s *Service) noteThrottle(err error) bool {
+	if throttle.IsErrorThrottle(err) != aws.TrueTernary {
+		return false
+	}
+	s.metrics.throttles.Add(1)
+	return true
+}
+
+// transient reports whether KMS's error is one of a moment.
+func transient(err smithy.APIError, chain error) bool {
+	switch err.ErrorCode() {
+	case (&types.KMSInternalException{}).ErrorCode(),
+		(&types.DependencyTimeoutException{}).ErrorCode(),
+		(&types.KeyUnavailableException{}).ErrorCode():
+		return true
+	}
+	// A front end's or a proxy's, too.
+	response, ok := errors.AsType[*smithyhttp.ResponseError](chain)
+	return ok && response.HTTPStatusCode() >= 500
+}
+
+// isOperationError reports whether the SDK failed, in the network for example.
+func isOperationError(err error) bool {
+	_, ok := errors.AsType[*smithy.OperationError](err)
+	return ok
+}
