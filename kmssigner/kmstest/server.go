@@ -2,6 +2,7 @@ package kmstest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"mime"
 	"net"
@@ -10,6 +11,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/smithy-go"
+
+	"github.com/kmssign/kmssign/kmssigner/kmstest/sigv4"
 )
 
 // Server is a [KMS] behind KMS's own protocol, AWS JSON 1.1 over HTTP on the
@@ -81,5 +85,9 @@ func (k *KMS) accept(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, refuse("SerializationException", "cannot read the body: %v", err)
 	}
-	return body, k.authenticate(r, body)
+	verifier := sigv4.Verifier{Service: "kms", Region: k.opts.Region, Credentials: k.opts.Credentials}
+	if err, ok := errors.AsType[smithy.APIError](verifier.Verify(r, body)); ok {
+		return body, refuse(err.ErrorCode(), "%s", err.ErrorMessage())
+	}
+	return body, nil
 }

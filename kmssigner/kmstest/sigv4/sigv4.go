@@ -1,4 +1,12 @@
-package kmstest
+// Package sigv4 verifies AWS Signature Version 4 on the receiving side, for tests: as
+// KMS does, and as API Gateway does before it lets a caller in.
+//
+// The SDK's own signer could sign a request again for comparison, but it leaves out
+// headers that SDKs of other languages sign, User-Agent for one. So the canonical
+// request is built here, of exactly the headers that the caller says it has signed,
+// as the AWS documentation has it ("Signature Version 4 signing process"). The tests
+// hold it against the SDK's signer and against signatures that AWS has published.
+package sigv4
 
 import (
 	"crypto/hmac"
@@ -11,7 +19,69 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/encoding/httpbinding"
 )
+
+// A Verifier verifies requests to one service in one Region, signed with one set of
+// credentials. It is safe for concurrent use.
+type Verifier struct {
+	// Service and Region are what the signature must be for, such as kms or
+	// execute-api, and us-east-1.
+	Service, Region string
+
+	// Credentials are the only ones that are accepted. If they have a SessionToken,
+	// the request must carry it.
+	Credentials aws.Credentials
+}
+
+// Verify reports whether the Authorization header of r is a signature over r and body,
+// which the caller has read from it, made at most five minutes ago, or by a clock that
+// is at most five minutes fast. The error is AWS's, with its code and its text: a
+// [smithy.APIError].
+func (v Verifier) Verify(r *http.Request, body []byte) error {
+	if refusal := v.verify(r, body); refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+func (v Verifier) verify(r *http.Request, body []byte) *smithy.GenericAPIError {
+	if r.Header.Get("Authorization") == "" {
+		return refuse("MissingAuthenticationTokenException", "Missing Authentication Token")
+	}
+	a, refusal := parseAuthorization(r.Header.Get("Authorization"))
+	if refusal != nil {
+		return refusal
+	}
+	date := r.Header.Get("X-Amz-Date")
+	at, err := time.Parse(amzDate, date)
+	if err != nil {
+		return refuse("IncompleteSignatureException", "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Date must be in ISO-8601 'basic format'. Got '%s'.", date)
+	}
+	if a.accessKey != v.Credentials.AccessKeyID || r.Header.Get("X-Amz-Security-Token") != v.Credentials.SessionToken {
+		// AWS has the same words for a key and a token that it does not know.
+		return refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
+	}
+	if v.Credentials.Expired() {
+		return refuse("ExpiredTokenException", "The security token included in the request is expired")
+	}
+	if refusal := v.checkScope(r, a, at); refusal != nil {
+		return refusal
+	}
+	want := a.sign(v.Credentials.SecretAccessKey, date, canonicalRequest(r, a.signedHeaders, body))
+	if subtle.ConstantTimeCompare([]byte(want), []byte(a.signature)) != 1 {
+		return refuse("InvalidSignatureException", "The request signature we calculated does not match the signature you provided. "+
+			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
+	}
+	return nil
+}
+
+func refuse(code, format string, args ...any) *smithy.GenericAPIError {
+	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
+}
 
 const (
 	sigAlgorithm = "AWS4-HMAC-SHA256"
@@ -30,7 +100,7 @@ type authorization struct {
 // parseAuthorization reads
 //
 //	AWS4-HMAC-SHA256 Credential=AKID/20060102/region/kms/aws4_request, SignedHeaders=a;b, Signature=hex
-func parseAuthorization(h string) (authorization, error) {
+func parseAuthorization(h string) (authorization, *smithy.GenericAPIError) {
 	var a authorization
 	rest, ok := strings.CutPrefix(h, sigAlgorithm+" ")
 	if !ok {
@@ -60,39 +130,6 @@ func parseAuthorization(h string) (authorization, error) {
 	return a, nil
 }
 
-// authenticate checks the Signature Version 4 of a request.
-func (k *KMS) authenticate(r *http.Request, body []byte) error {
-	if r.Header.Get("Authorization") == "" {
-		return refuse("MissingAuthenticationTokenException", "Missing Authentication Token")
-	}
-	a, err := parseAuthorization(r.Header.Get("Authorization"))
-	if err != nil {
-		return err
-	}
-	date := r.Header.Get("X-Amz-Date")
-	at, err := time.Parse(amzDate, date)
-	if err != nil {
-		return refuse("IncompleteSignatureException", "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Date must be in ISO-8601 'basic format'. Got '%s'.", date)
-	}
-	creds := k.opts.Credentials
-	if a.accessKey != creds.AccessKeyID || r.Header.Get("X-Amz-Security-Token") != creds.SessionToken {
-		// KMS has the same words for a key and a token that it does not know.
-		return refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
-	}
-	if creds.Expired() {
-		return refuse("ExpiredTokenException", "The security token included in the request is expired")
-	}
-	if err := k.checkScope(r, a, at); err != nil {
-		return err
-	}
-	want := a.sign(creds.SecretAccessKey, date, canonicalRequest(r, a.signedHeaders, body))
-	if subtle.ConstantTimeCompare([]byte(want), []byte(a.signature)) != 1 {
-		return refuse("InvalidSignatureException", "The request signature we calculated does not match the signature you provided. "+
-			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
-	}
-	return nil
-}
-
 // canonicalRequest is the text that a request's signature covers. It has the
 // headers that the caller says it has signed, whichever they are: SDKs differ in
 // that (the Go SDK's signer never signs User-Agent, others do), and a header that
@@ -116,11 +153,15 @@ func canonicalRequest(r *http.Request, signedHeaders []string, body []byte) stri
 	if path == "" {
 		path = "/"
 	}
+	query := r.URL.Query()
+	for _, values := range query { // Encode sorts the names
+		slices.Sort(values)
+	}
 	sum := sha256.Sum256(body)
 	return strings.Join([]string{
 		r.Method,
-		path,
-		strings.ReplaceAll(r.URL.Query().Encode(), "+", "%20"), // sorted
+		httpbinding.EscapePath(path, false), // a second time, as all services but S3 do
+		strings.ReplaceAll(query.Encode(), "+", "%20"),
 		headers.String(),
 		strings.Join(signedHeaders, ";"),
 		hex.EncodeToString(sum[:]),
@@ -146,16 +187,16 @@ func (a authorization) sign(secret, date, canonical string) string {
 }
 
 // checkScope checks what a signature is for, and when it was made.
-func (k *KMS) checkScope(r *http.Request, a authorization, at time.Time) error {
-	invalid := func(format string, args ...any) error {
+func (v Verifier) checkScope(r *http.Request, a authorization, at time.Time) *smithy.GenericAPIError {
+	invalid := func(format string, args ...any) *smithy.GenericAPIError {
 		return refuse("InvalidSignatureException", format, args...)
 	}
 	stamp := at.Format(amzDate)
 	switch {
-	case a.region != k.opts.Region:
+	case a.region != v.Region:
 		return invalid("Credential should be scoped to a valid region. ")
-	case a.service != "kms":
-		return invalid("Credential should be scoped to correct service: 'kms'. ")
+	case a.service != v.Service:
+		return invalid("Credential should be scoped to correct service: '%s'. ", v.Service)
 	case a.terminator != "aws4_request":
 		return invalid("Credential should be scoped with a valid terminator: 'aws4_request', not '%s'. ", a.terminator)
 	case a.date != stamp[:8]:
