@@ -105,7 +105,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.StringVar(&set.alias, "alias", "", "`alias` name or alias ARN of the signing key; none: a key on the embedded fake KMS")
 	flags.StringVar(&set.ring.Next, "next", "", "`alias` of the next key (default: that of -alias with -next appended)")
 	flags.StringVar(&set.ring.Previous, "previous", "", "`alias` of the previous key (default: that of -alias with -prev appended)")
-	flags.StringVar(&set.service.Issuer, "issuer", "", "`URL` that the tokens name as their issuer (default: http:// and the address)")
+	flags.StringVar(&set.service.Issuer, "issuer", "", "`URL` that the tokens name as their issuer (default: http:// and the loopback address)")
 	claims := flags.String("claims", "aud,scope", "claims that requests may have besides sub, a comma-separated `list`")
 	flags.DurationVar(&set.service.Lifetime, "lifetime", 15*time.Minute, "`time` from the issue of a token to its expiry")
 	flags.DurationVar(&set.ring.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` between two looks at the aliases; the same for all issuers")
@@ -156,6 +156,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	if !set.address.IP.IsLoopback() && !*anyone {
 		return set, fmt.Errorf("-listen is %s, want a loopback address: POST /token is not authenticated; see -allow-anyone", *listen)
+	}
+	if !set.address.IP.IsLoopback() && set.service.Issuer == "" {
+		return set, errors.New("no -issuer: want the URL at which verifiers reach this")
 	}
 	return set, nil
 }

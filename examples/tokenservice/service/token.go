@@ -88,8 +88,8 @@ func (s *Service) token(w http.ResponseWriter, r *http.Request) (string, *refusa
 			return "", &refusal{kind: denied, status: http.StatusForbidden, text: err.Error()}
 		}
 	}
-	if err := checkTypes(claims); err != nil {
-		return "", &refusal{kind: badRequest, status: http.StatusBadRequest, text: err.Error()}
+	if sub, ok := claims["sub"].(string); !ok || sub == "" {
+		return "", &refusal{kind: badRequest, status: http.StatusBadRequest, text: `the claim "sub" is required, as a string that is not empty`}
 	}
 
 	// A queue would only make callers wait for what they then get too late.
@@ -140,9 +140,12 @@ func (s *Service) parseClaims(body []byte) (jwt.MapClaims, error) {
 	if !utf8.Valid(body) {
 		return nil, errors.New("the body is not UTF-8")
 	}
-	if err := json.Unmarshal(body, new(map[string]json.RawMessage)); err != nil {
+	if err := json.Unmarshal(body, new(map[string]any)); err != nil {
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			return nil, fmt.Errorf("the body is not JSON: %w", syntax)
+		}
+		if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && strings.HasPrefix(mismatch.Value, "number ") {
+			return nil, errors.New("the body has a number that is out of range") // for most verifiers
 		}
 		return nil, errors.New("the body is not a JSON object")
 	}
@@ -173,21 +176,17 @@ func (s *Service) parseClaims(body []byte) (jwt.MapClaims, error) {
 		}
 		claims[name] = value
 	}
-	return claims, nil
+	return claims, checkTypes(claims)
 }
 
 // checkTypes checks the claims to which RFC 7519 section 4.1 gives a type, lest there
 // be tokens that no verifier can read.
 func checkTypes(claims jwt.MapClaims) error {
-	if sub, ok := claims["sub"].(string); !ok || sub == "" {
-		return errors.New(`the claim "sub" is required, as a string that is not empty`)
-	}
 	if aud, ok := claims["aud"]; ok && !isAudience(aud) {
 		return errors.New(`the claim "aud" is not a string or an array of strings`)
 	}
 	if nbf, ok := claims["nbf"]; ok {
-		number, ok := nbf.(json.Number)
-		if _, err := number.Float64(); !ok || err != nil {
+		if _, ok := nbf.(json.Number); !ok {
 			return errors.New(`the claim "nbf" is not a number`)
 		}
 	}

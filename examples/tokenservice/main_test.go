@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/kmssign/kmssign/kmssigner/kmstest"
+)
+
+// isolate removes this machine's AWS configuration, and any network but loopback.
+func isolate(t *testing.T) {
+	t.Helper()
+	for _, pair := range os.Environ() {
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
+			t.Setenv(name, "") // so that it is restored
+			os.Unsetenv(name)
+		}
+	}
+	none := filepath.Join(t.TempDir(), "none")
+	for name, value := range map[string]string{
+		"AWS_CONFIG_FILE": none, "AWS_SHARED_CREDENTIALS_FILE": none, "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
+	} {
+		t.Setenv(name, value)
+	}
+}
+
+// serveKMS makes the ordinary AWS environment one that reaches a fake KMS in which
+// alias/tokens names a key.
+func serveKMS(t *testing.T) *kmstest.KMS {
+	t.Helper()
+	isolate(t)
+	fake := kmstest.New()
+	server := kmstest.NewServer(fake)
+	t.Cleanup(server.Close)
+	_, err := fake.CreateAlias(t.Context(), &kms.CreateAliasInput{AliasName: aws.String("alias/tokens"), TargetKeyId: aws.String(fake.AddKey(types.KeySpecEccNistP384))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	credentials, err := server.Config().Credentials.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", credentials.AccessKeyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", credentials.SecretAccessKey)
+	t.Setenv("AWS_ENDPOINT_URL_KMS", server.URL)
+	t.Setenv("AWS_REGION", server.Config().Region)
+	return fake
+}
+
+// start runs the program on a free port until stop.
+func start(t *testing.T, args ...string) (url string, first map[string]any, stop func() (status int, stdout, stderr string)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	reader, writer := io.Pipe()
+	var errs bytes.Buffer
+	done := make(chan int, 1)
+	go func() {
+		status := run(ctx, append([]string{"-listen", "127.0.0.1:0"}, args...), writer, &errs)
+		writer.Close()
+		done <- status
+	}()
+	lines := bufio.NewReader(reader)
+	line, err := lines.ReadBytes('\n')
+	if err != nil {
+		t.Fatalf("%v; status %d, standard error: %s", err, <-done, &errs)
+	}
+	if err := json.Unmarshal(line, &first); err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	rest := make(chan string, 1)
+	go func() {
+		data, _ := io.ReadAll(lines)
+		rest <- string(data)
+	}()
+	return "http://" + first["address"].(string), first, func() (int, string, string) {
+		cancel()
+		return <-done, <-rest, errs.String()
+	}
+}
+
+func fetch(t *testing.T, response *http.Response, err error) (status int, body string) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(data)
+}
+
+func postToken(t *testing.T, url, body string) (status int, answer string) {
+	t.Helper()
+	response, err := http.Post(url+"/token", "application/json", strings.NewReader(body))
+	return fetch(t, response, err)
+}
+
+// reached waits until KMS has seen so many calls.
+func reached(fake *kmstest.KMS, operation string, calls int) {
+	for fake.Calls(operation) < calls {
+		runtime.Gosched()
+	}
+}
+
+func TestDefault(t *testing.T) {
+	isolate(t)
+	url, first, stop := start(t, "-claims", "scope, tenant", "-lifetime", "1m")
+	if first["msg"] != "serving" || first["fake"] != true || first["issuer"] != url {
+		t.Errorf("the first line of the log is %v", first)
+	}
+	if status, body := postToken(t, url, `{"sub":"alice","tenant":7}`); status != 200 || !strings.Contains(body, `"expires_in":60`) {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, body := postToken(t, url, `{"sub":"alice","aud":"a"}`); status != 400 || !strings.Contains(body, `the claim \"aud\" is not allowed`) {
+		t.Errorf("%d %s", status, body)
+	}
+	for _, path := range []string{"/healthz", "/.well-known/jwks.json", "/metrics"} {
+		response, err := http.Get(url + path)
+		if status, body := fetch(t, response, err); status != 200 {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	status, stdout, stderr := stop()
+	if status != 0 || stderr != "" || !strings.Contains(stdout, `"route":"POST /token"`) || strings.Contains(stdout, "/healthz") || !strings.HasSuffix(stdout, `"msg":"ended"}`+"\n") {
+		t.Errorf("status %d, standard error %q, standard output:\n%s", status, stderr, stdout)
+	}
+}
+
+func TestAlias(t *testing.T) {
+	fake := serveKMS(t)
+	issuer := "https://issuer.example/tenant/"
+	for _, alias := range []string{"alias/tokens", "arn:aws:kms:us-east-1:111122223333:alias/tokens"} {
+		if strings.HasPrefix(alias, "arn:") {
+			os.Unsetenv("AWS_REGION")
+		}
+		url, first, stop := start(t, "-alias", alias, "-issuer", issuer, "-v")
+		if first["fake"] != false || first["alias"] != alias {
+			t.Errorf("the first line of the log is %v", first)
+		}
+		if status, body := postToken(t, url, `{"sub":"alice"}`); status != 200 {
+			t.Errorf("%d %s", status, body)
+		}
+		response, err := http.Get(url + "/.well-known/openid-configuration")
+		if _, body := fetch(t, response, err); !strings.Contains(body, `"issuer":"`+issuer+`","jwks_uri":"https://issuer.example/tenant/.well-known/jwks.json"`) || !strings.Contains(body, "ES384") {
+			t.Errorf("the configuration is %s", body)
+		}
+		response, err = http.Get(url + "/healthz")
+		if status, body := fetch(t, response, err); status != 200 {
+			t.Errorf("%d %s", status, body)
+		}
+
+		remove := fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Throttle())
+		response, err = http.Post(url+"/token", "application/json", strings.NewReader(`{"sub":"alice"}`))
+		if status, body := fetch(t, response, err); status != 503 || response.Header.Get("Retry-After") != "1" {
+			t.Errorf("throttled: %d %s %v", status, body, response.Header)
+		}
+		remove()
+		if status, stdout, stderr := stop(); status != 0 || stderr != "" || !strings.Contains(stdout, "/healthz") {
+			t.Errorf("status %d, standard error %q, standard output:\n%s", status, stderr, stdout)
+		}
+	}
+}
+
+func TestAllowAnyone(t *testing.T) {
+	set, err := parse([]string{"-listen", ":8080", "-allow-anyone", "-issuer", "https://issuer.example"}, io.Discard)
+	if err != nil || set.address.Port != 8080 {
+		t.Errorf("%+v, %v", set, err)
+	}
+}
+
+// A request that will not end does not keep the program, but its status says so.
+func TestShutdownTimeout(t *testing.T) {
+	fake := serveKMS(t)
+	fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Hang())
+	url, _, stop := start(t, "-alias", "alias/tokens", "-shutdown-timeout", "20ms")
+	answered := make(chan error, 1)
+	go func() {
+		response, err := http.Post(url+"/token", "application/json", strings.NewReader(`{"sub":"alice"}`))
+		if err == nil {
+			response.Body.Close()
+		}
+		answered <- err
+	}()
+	reached(fake, "Sign", 1)
+	status, _, stderr := stop()
+	if status != 1 || stderr != "tokenservice: service: requests under way did not end within 20ms: context deadline exceeded\n" {
+		t.Errorf("status %d, standard error %q", status, stderr)
+	}
+	if err := <-answered; err == nil {
+		t.Error("the request was answered")
+	}
+}
+
+func TestFailures(t *testing.T) {
+	fake := serveKMS(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	free := []string{"-listen", "127.0.0.1:0"}
+	for _, tt := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{"-listen", taken.Addr().String()}, 1, "address already in use"},
+		{append(free, "-alias", "alias/none"), 1, "NotFoundException"},
+		{[]string{"-listen", "nonsense"}, 2, "-listen: address nonsense: missing port in address"},
+		{[]string{"-listen", ":8080"}, 2, "want a loopback address: POST /token is not authenticated; see -allow-anyone"},
+		{[]string{"-listen", "0.0.0.0:8080"}, 2, "want a loopback address"},
+		{[]string{"-listen", "[::]:8080"}, 2, "want a loopback address"},
+		{[]string{"-listen", "192.0.2.1:8080"}, 2, "want a loopback address"},
+		{[]string{"-listen", ":8080", "-allow-anyone"}, 2, "no -issuer"},
+		{[]string{"-nonsense"}, 2, "flag provided but not defined"},
+		{[]string{"extra"}, 2, `unexpected argument "extra"`},
+		{[]string{"-alias", "1234abcd-12ab-34cd-56ef-1234567890ab"}, 2, "want an alias, such as alias/jwt"},
+		{[]string{"-lifetime", "0"}, 2, "-lifetime is 0s, want more than 0"},
+		{[]string{"-lifetime", "2h"}, 2, "-lifetime is 2h0m0s, want at most -max-lifetime, 1h0m0s"},
+		{[]string{"-propagation-delay", "-1s"}, 2, "-propagation-delay is -1s, want 0 or more"},
+		{[]string{"-max-in-flight", "0"}, 2, "-max-in-flight is 0, want more than 0"},
+		{append(free, "-claims", "aud,exp"), 2, `the option Claims has "exp"`},
+		{append(free, "-issuer", "issuer.example"), 2, `the issuer is "issuer.example", want a URL`},
+		{[]string{"-h"}, 0, "Usage of tokenservice"},
+	} {
+		var out, errs bytes.Buffer
+		if status := run(t.Context(), tt.args, &out, &errs); status != tt.status || out.Len() != 0 || !strings.Contains(errs.String(), tt.want) {
+			t.Errorf("%q: status %d, standard output %q, standard error %q; want %d and %q", tt.args, status, &out, &errs, tt.status, tt.want)
+		}
+		if tt.status == 1 && strings.Count(errs.String(), "\n") != 1 {
+			t.Errorf("%q: want one line on standard error, got:\n%s", tt.args, &errs)
+		}
+	}
+
+	// Told to end while it waits for KMS.
+	fake.Inject(kmstest.Match{Operation: "GetPublicKey"}, kmstest.Hang())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan int)
+	before := fake.Calls("GetPublicKey")
+	go func() { done <- run(ctx, append(free, "-alias", "alias/tokens"), io.Discard, io.Discard) }()
+	reached(fake, "GetPublicKey", before+1)
+	cancel()
+	if status := <-done; status != 0 {
+		t.Errorf("status %d", status)
+	}
+	os.Unsetenv("AWS_REGION")
+	var errs bytes.Buffer
+	if status := run(t.Context(), append(free, "-alias", "alias/tokens"), io.Discard, &errs); status != 1 || !strings.Contains(errs.String(), "no AWS Region") {
+		t.Errorf("status %d, standard error %q", status, &errs)
+	}
+}
