@@ -77,19 +77,10 @@ func NewHMAC(ctx context.Context, client HMACClient, keyID string, optFns ...fun
 }
 
 func (k *hmacKey) fetch(ctx context.Context) error {
-	ctx, cancel := k.bound(ctx)
-	defer cancel()
-	out, err := k.client.DescribeKey(ctx, &kms.DescribeKeyInput{
-		KeyId:       &k.asked,
-		GrantTokens: k.opts.GrantTokens,
-	}, k.opts.ClientOptions...)
+	key, err := k.describe(ctx)
 	if err != nil {
-		return explain(ctx, err)
+		return err
 	}
-	if out == nil || out.KeyMetadata == nil {
-		return errors.New("KMS answered DescribeKey without the key's metadata")
-	}
-	key := out.KeyMetadata
 	if err := k.pin(aws.ToString(key.Arn)); err != nil {
 		return err
 	}
@@ -102,13 +93,35 @@ func (k *hmacKey) fetch(ctx context.Context) error {
 	return nil
 }
 
+// describe asks KMS for the key that the caller's key ID names.
+func (k *hmacKey) describe(ctx context.Context) (*types.KeyMetadata, error) {
+	ctx, cancel := k.bound(ctx)
+	defer cancel()
+	out, err := k.client.DescribeKey(ctx, &kms.DescribeKeyInput{
+		KeyId:       aws.String(k.asked),
+		GrantTokens: k.opts.GrantTokens,
+	}, k.opts.ClientOptions...)
+	if err != nil {
+		return nil, explain(ctx, err)
+	}
+	if out == nil || out.KeyMetadata == nil {
+		return nil, errors.New("KMS answered DescribeKey without the key's metadata")
+	}
+	return out.KeyMetadata, nil
+}
+
 // KeyARN returns the ARN of the key, as [Signer.KeyARN] does.
 func (h *HMAC) KeyARN() string { return h.key.arn }
 
 // Size returns the length of the key's MACs in bytes: 28, 32, 48 or 64 for a key
 // of spec HMAC_224, HMAC_256, HMAC_384 or HMAC_512, which go with SHA-224,
-// SHA-256, SHA-384 and SHA-512. It makes no call.
-func (h *HMAC) Size() int { return h.key.spec.size }
+// SHA-256, SHA-384 and SHA-512. It is 0 of a nil or zero HMAC. It makes no call.
+func (h *HMAC) Size() int {
+	if h == nil || h.key == nil {
+		return 0
+	}
+	return h.key.spec.size
+}
 
 // WithContext returns a copy of h whose calls use ctx, as [Signer.WithContext]
 // does.
@@ -137,7 +150,7 @@ func (h *HMAC) generate(msg []byte) ([]byte, error) {
 	ctx, cancel := k.bound(h.ctx)
 	defer cancel()
 	out, err := k.client.GenerateMac(ctx, &kms.GenerateMacInput{
-		KeyId:        &k.request,
+		KeyId:        aws.String(k.request),
 		Message:      msg,
 		MacAlgorithm: k.spec.algorithm,
 		GrantTokens:  k.opts.GrantTokens,
@@ -151,7 +164,10 @@ func (h *HMAC) generate(msg []byte) ([]byte, error) {
 	if len(out.Mac) != k.spec.size {
 		return nil, answerError(ErrBadSignature, out.ResultMetadata, "the MAC has %d bytes, want %d", len(out.Mac), k.spec.size)
 	}
-	if answered := aws.ToString(out.KeyId); !sameKey(k.arn, answered) {
+	switch answered := aws.ToString(out.KeyId); {
+	case answered == "":
+		return nil, answerError(ErrBadSignature, out.ResultMetadata, "KMS does not say with which key it made the MAC")
+	case !sameKey(k.arn, answered):
 		return nil, answerError(ErrKeyChanged, out.ResultMetadata, "KMS made the MAC with %q", answered)
 	}
 	if out.MacAlgorithm != k.spec.algorithm {
@@ -162,8 +178,9 @@ func (h *HMAC) generate(msg []byte) ([]byte, error) {
 }
 
 // Verify reports whether mac is the MAC of msg. False without an error is KMS's
-// word that it is not; an error means that KMS could not be asked, or that msg is
-// empty or over 4096 bytes ([ErrMessageLength]), and says nothing about mac. A
+// word that it is not; an error says nothing about mac: KMS could not be asked, its
+// answer was not for the pinned key and its algorithm ([ErrKeyChanged],
+// [ErrBadSignature]), or msg is empty or over 4096 bytes ([ErrMessageLength]). A
 // mac of another length than Size is false without a call; otherwise Verify makes
 // one VerifyMac call, charged by AWS.
 func (h *HMAC) Verify(msg, mac []byte) (bool, error) {
@@ -185,17 +202,16 @@ func (h *HMAC) verify(msg, mac []byte) (bool, error) {
 	ctx, cancel := k.bound(h.ctx)
 	defer cancel()
 	out, err := k.client.VerifyMac(ctx, &kms.VerifyMacInput{
-		KeyId:        &k.request,
+		KeyId:        aws.String(k.request),
 		Message:      msg,
 		Mac:          mac,
 		MacAlgorithm: k.spec.algorithm,
 		GrantTokens:  k.opts.GrantTokens,
 	}, k.opts.ClientOptions...)
 	if err != nil {
-		// KMS has no other way to say no. With an alias in the request it may be
-		// another key's no: the answer does not name the key.
-		if _, ok := errors.AsType[*types.KMSInvalidMacException](err); ok && k.request == k.arn {
-			return false, nil
+		// KMS has no other way to say no.
+		if _, ok := errors.AsType[*types.KMSInvalidMacException](err); ok {
+			return false, k.stillPinned(ctx)
 		}
 		return false, explain(ctx, err)
 	}
@@ -210,6 +226,22 @@ func (h *HMAC) verify(msg, mac []byte) (bool, error) {
 		return false, answerError(ErrKeyChanged, out.ResultMetadata, "KMS verified with %q", answered)
 	}
 	return out.MacValid, nil
+}
+
+// stillPinned makes sure that a no of KMS, which does not name the key, was the no of
+// the pinned key and not of one that the alias in the request names by now.
+func (k *hmacKey) stillPinned(ctx context.Context) error {
+	if !isAlias(k.request) {
+		return nil
+	}
+	key, err := k.describe(ctx)
+	if err != nil {
+		return err
+	}
+	if answered := aws.ToString(key.Arn); !sameKey(k.arn, answered) {
+		return fmt.Errorf("%w: %s names %q", ErrKeyChanged, k.request, answered)
+	}
+	return nil
 }
 
 func checkMACMessage(msg []byte) error {

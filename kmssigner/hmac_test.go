@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -180,6 +181,10 @@ func TestNewHMACRefuses(t *testing.T) {
 		{"no metadata", answer(func(*kms.DescribeKeyOutput) *kms.DescribeKeyOutput { return &kms.DescribeKeyOutput{} }), keyID, nil, nil, "without the key's metadata"},
 		{"no answer", answer(func(*kms.DescribeKeyOutput) *kms.DescribeKeyOutput { return nil }), keyID, nil, nil, "without the key's metadata"},
 		{"another key", answer(func(o *kms.DescribeKeyOutput) *kms.DescribeKeyOutput { o.KeyMetadata.Arn = &otherID; return o }), keyID, nil, kmssigner.ErrKeyChanged, otherID},
+		{"another usage", answer(func(o *kms.DescribeKeyOutput) *kms.DescribeKeyOutput {
+			o.KeyMetadata.KeyUsage = types.KeyUsageTypeEncryptDecrypt
+			return o
+		}), keyID, nil, kmssigner.ErrUnsupportedKey, "ENCRYPT_DECRYPT"},
 		{"no ARN", answer(func(o *kms.DescribeKeyOutput) *kms.DescribeKeyOutput { o.KeyMetadata.Arn = nil; return o }), keyID, nil, nil, "want a key ARN"},
 	} {
 		_, err := kmssigner.NewHMAC(t.Context(), tt.client, tt.keyID, func(o *kmssigner.Options) { o.PublicKey = tt.pub })
@@ -216,16 +221,26 @@ func TestHMACOptions(t *testing.T) {
 		t.Errorf("VerifyMac got key ID %q and grant tokens %q", *in.KeyId, in.GrantTokens)
 	}
 
-	// KMS's no does not name the key, and behind a re-pointed alias it is the
-	// no of another key: not a verdict.
+	// KMS's no does not name the key. Behind the alias as it was, it is a no; behind a
+	// re-pointed alias it is the no of another key, and no verdict.
+	forged := bytes.Clone(mac)
+	forged[0] ^= 1
+	if valid, err := h.Verify([]byte("message"), forged); valid || err != nil {
+		t.Errorf("Verify of a forged MAC = %v, %v; want false", valid, err)
+	}
 	updateAlias(t, fake, "alias/a", otherID)
-	valid, err := h.Verify([]byte("message"), mac)
-	var invalid *types.KMSInvalidMacException
-	if valid || !errors.As(err, &invalid) {
-		t.Errorf("Verify behind a re-pointed alias = %v, %v; want an error", valid, err)
+	if valid, err := h.Verify([]byte("message"), mac); valid || !errors.Is(err, kmssigner.ErrKeyChanged) {
+		t.Errorf("Verify behind a re-pointed alias = %v, %v; want ErrKeyChanged", valid, err)
 	}
 	if _, err := h.Generate([]byte("message")); !errors.Is(err, kmssigner.ErrKeyChanged) {
 		t.Errorf("Generate behind a re-pointed alias: %v, want ErrKeyChanged", err)
+	}
+	byID, err := kmssigner.NewHMAC(t.Context(), fake, keyID, func(o *kmssigner.Options) { o.KeepAlias = true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if valid, err := byID.Verify([]byte("message"), forged); valid || err != nil {
+		t.Errorf("Verify by key ID of a forged MAC = %v, %v; want false", valid, err)
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -243,4 +258,40 @@ func TestHMACOptions(t *testing.T) {
 	if _, err := h.Generate([]byte("message")); !errors.As(err, &disabled) {
 		t.Errorf("Generate with a disabled key: %v", err)
 	}
+}
+
+// Every call of an HMAC gets the client options and a deadline.
+func TestHMACCalls(t *testing.T) {
+	fake := kmstest.New()
+	applied := 0
+	h, err := kmssigner.NewHMAC(t.Context(), fake, fake.AddKey(types.KeySpecHmac256), func(o *kmssigner.Options) {
+		o.ClientOptions = append(o.ClientOptions, func(*kms.Options) { applied++ })
+		o.Timeout = 20 * time.Millisecond
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac, err := h.Generate([]byte("message"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if valid, err := h.Verify([]byte("message"), mac); !valid || err != nil {
+		t.Errorf("Verify = %v, %v", valid, err)
+	}
+	if applied != 3 {
+		t.Errorf("the client options were applied %d times, want 3", applied)
+	}
+	fake.Inject(kmstest.Match{}, kmstest.Hang())
+	check := func(call string, err error) {
+		t.Helper()
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "Options.Timeout, 20ms") {
+			t.Errorf("%s of a KMS that hangs: %v, want context.DeadlineExceeded and its origin", call, err)
+		}
+	}
+	_, err = h.Generate([]byte("message"))
+	check("Generate", err)
+	_, err = h.Verify([]byte("message"), mac)
+	check("Verify", err)
+	_, err = kmssigner.NewHMAC(context.Background(), fake, h.KeyARN(), func(o *kmssigner.Options) { o.Timeout = 20 * time.Millisecond })
+	check("NewHMAC", err)
 }

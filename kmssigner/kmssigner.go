@@ -119,21 +119,22 @@ type Options struct {
 	// Sign, which is given a digest and nothing else, are sent hashed
 	// (MessageType DIGEST). False means DIGEST always. Both make the same
 	// signatures. It is for RSA and ECDSA: Ed25519 is always RAW, and ML-DSA is
-	// RAW unless the message is too long or has a context.
+	// RAW unless the message is empty, too long or has a context.
 	PreferRaw bool
 
 	// KeepAlias makes every request name the key just as it was named to New,
 	// for IAM policies with kms:RequestAlias, which only match a request that
 	// names the alias. False means that the pinned key ARN is sent. Either way
 	// KMS's answer must name the pinned key: once the alias is re-pointed,
-	// signing fails with [ErrKeyChanged].
+	// signing fails with [ErrKeyChanged]. (KMS's no to a MAC does not name the key.
+	// So an HMAC with KeepAlias asks DescribeKey whose no it was.)
 	KeepAlias bool
 
 	// SkipVerification leaves out the last check of each signature, verifying
 	// it with the public key. It saves about the time of one verification per
 	// signature, little beside the network call. The presence, length and
-	// encoding of a signature are checked all the same. It means nothing to an
-	// HMAC.
+	// encoding of a signature are checked all the same, and ML-DSA signatures with a
+	// context are verified all the same. It means nothing to an HMAC.
 	SkipVerification bool
 
 	// ClientOptions go with every call to the client, after its own options,
@@ -170,8 +171,8 @@ type key struct {
 //
 // New makes one GetPublicKey call, unless [Options.PublicKey] is set, and fails
 // where the key could not sign: with [ErrUnsupportedKey] for a key that is not
-// for signing or of a kind that this package does not know, with the SDK's
-// error where KMS refuses. A Signer from New does not prove that Sign will
+// for signing or of a kind that this package does not know, with [ErrKeyChanged]
+// if KMS answers for another key, with the SDK's error where KMS refuses. A Signer from New does not prove that Sign will
 // work: KMS hands out the public key of a disabled key as well, and GetPublicKey
 // is another permission than Sign.
 //
@@ -200,7 +201,7 @@ func (k *key) fetch(ctx context.Context) error {
 	ctx, cancel := k.bound(ctx)
 	defer cancel()
 	out, err := k.client.GetPublicKey(ctx, &kms.GetPublicKeyInput{
-		KeyId:       &k.asked,
+		KeyId:       aws.String(k.asked),
 		GrantTokens: k.opts.GrantTokens,
 	}, k.opts.ClientOptions...)
 	if err != nil {
@@ -224,7 +225,9 @@ func (k *key) fetch(ctx context.Context) error {
 // adopt takes the key from the caller.
 func (k *key) adopt(pub crypto.PublicKey) error {
 	parsed, err := arn.Parse(k.asked)
-	if err != nil || parsed.Service != "kms" || !strings.HasPrefix(parsed.Resource, "key/") {
+	id, isKey := strings.CutPrefix(parsed.Resource, "key/")
+	if err != nil || parsed.Partition == "" || parsed.Service != "kms" || parsed.Region == "" || parsed.AccountID == "" ||
+		!isKey || id == "" || strings.Contains(id, "/") {
 		return errors.New("with Options.PublicKey the key ID must be a full key ARN (arn:aws:kms:REGION:ACCOUNT:key/ID): " +
 			"KMS answers with it, and so shows that it signed with the key that the public key belongs to")
 	}
@@ -296,13 +299,20 @@ func (s *Signer) sign(input []byte, isDigest bool, opts crypto.SignerOpts) ([]by
 	}
 	ctx, cancel := k.bound(s.ctx)
 	defer cancel()
-	out, err := k.client.Sign(ctx, &kms.SignInput{
-		KeyId:            &k.request,
+	// The key ID of this request alone: middleware may change what it points to.
+	// Together they are one allocation.
+	call := struct {
+		in    kms.SignInput
+		keyID string
+	}{keyID: k.request}
+	call.in = kms.SignInput{
+		KeyId:            &call.keyID,
 		Message:          r.message,
 		MessageType:      r.messageType,
 		SigningAlgorithm: r.algorithm,
 		GrantTokens:      k.opts.GrantTokens,
-	}, k.opts.ClientOptions...)
+	}
+	out, err := k.client.Sign(ctx, &call.in, k.opts.ClientOptions...)
 	if err != nil {
 		return nil, k.wrap(explain(ctx, err))
 	}
@@ -321,7 +331,10 @@ func (k *key) check(r request, out *kms.SignOutput) error {
 	if len(out.Signature) == 0 {
 		return answerError(ErrBadSignature, out.ResultMetadata, "it is empty")
 	}
-	if answered := aws.ToString(out.KeyId); !sameKey(k.arn, answered) {
+	switch answered := aws.ToString(out.KeyId); {
+	case answered == "":
+		return answerError(ErrBadSignature, out.ResultMetadata, "KMS does not say with which key it signed")
+	case !sameKey(k.arn, answered):
 		return answerError(ErrKeyChanged, out.ResultMetadata, "KMS signed with %q", answered)
 	}
 	if out.SigningAlgorithm != r.algorithm {
@@ -331,7 +344,8 @@ func (k *key) check(r request, out *kms.SignOutput) error {
 	if err := checkForm(k.public, out.Signature); err != nil {
 		return answerError(ErrBadSignature, out.ResultMetadata, "%w", err)
 	}
-	if !k.opts.SkipVerification && !r.verify(k.public, out.Signature) {
+	// KMS signs whatever mu it is given: only verifying shows that the context is in it.
+	if (r.context != "" || !k.opts.SkipVerification) && !r.verify(k.public, out.Signature) {
 		return answerError(ErrBadSignature, out.ResultMetadata, "it does not verify with the public key")
 	}
 	return nil

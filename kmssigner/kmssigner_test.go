@@ -169,7 +169,7 @@ func TestNewKeyIDForms(t *testing.T) {
 // A key of another Region's or another partition's fake has another ARN; none
 // of its parts may be taken for granted.
 func TestNewOtherPartitions(t *testing.T) {
-	for _, region := range []string{"eu-central-1", "cn-north-1", "us-gov-west-1"} {
+	for _, region := range []string{"eu-central-1", "cn-north-1", "us-gov-west-1", "eusc-de-east-1", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1"} {
 		fake := kmstest.New(func(o *kmstest.Options) { o.Region = region })
 		signer := newSigner(t, fake, fake.AddKey(types.KeySpecEccNistP256))
 		if !strings.Contains(signer.KeyARN(), ":kms:"+region+":") {
@@ -179,6 +179,69 @@ func TestNewOtherPartitions(t *testing.T) {
 		if _, err := offline.SignMessage(nil, nil, crypto.SHA256); err != nil {
 			t.Errorf("%s: %v", region, err)
 		}
+	}
+}
+
+// A multi-Region key has an ID of another form.
+func TestMultiRegionKey(t *testing.T) {
+	fake := kmstest.New()
+	out, err := fake.CreateKey(t.Context(), &kms.CreateKeyInput{
+		KeySpec: types.KeySpecEccNistP256, KeyUsage: types.KeyUsageTypeSignVerify, MultiRegion: aws.Bool(true),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyID, keyARN := *out.KeyMetadata.KeyId, *out.KeyMetadata.Arn
+	if !strings.HasPrefix(keyID, "mrk-") {
+		t.Fatalf("the key's ID is %q", keyID)
+	}
+	for _, form := range []string{keyID, keyARN} {
+		signer := newSigner(t, fake, form)
+		if _, err := signer.SignMessage(nil, nil, crypto.SHA256); err != nil || signer.KeyARN() != keyARN {
+			t.Errorf("New(%q): %v, KeyARN() = %q", form, err, signer.KeyARN())
+		}
+	}
+}
+
+// Another account's key is named by its ARN, or by an alias ARN there.
+func TestOtherAccount(t *testing.T) {
+	owner := kmstest.New(func(o *kmstest.Options) { o.AccountID = "444455556666" })
+	keyID := owner.AddKey(types.KeySpecEccNistP256)
+	createAlias(t, owner, "alias/shared", keyID)
+	for _, form := range []string{
+		"arn:aws:kms:us-east-1:444455556666:key/" + keyID,
+		"arn:aws:kms:us-east-1:444455556666:alias/shared",
+	} {
+		signer := newSigner(t, owner, form)
+		if _, err := signer.SignMessage(nil, nil, crypto.SHA256); err != nil || signer.KeyARN() != "arn:aws:kms:us-east-1:444455556666:key/"+keyID {
+			t.Errorf("New(%q): %v, KeyARN() = %q", form, err, signer.KeyARN())
+		}
+	}
+}
+
+// The Signer is its own: what the caller does later to what was given to New does not
+// change it, and neither does a client that changes its input.
+func TestNothingIsShared(t *testing.T) {
+	fake := kmstest.New()
+	online := newSigner(t, fake, fake.AddKey(types.KeySpecEccNistP256))
+	public := *online.Public().(*ecdsa.PublicKey)
+	applied := 0
+	options := make([]func(*kms.Options), 1, 8)
+	options[0] = func(*kms.Options) { applied++ }
+	client := &spy{Client: fake}
+	signer := newSigner(t, client, online.KeyARN(), func(o *kmssigner.Options) {
+		o.PublicKey, o.ClientOptions = &public, options
+	})
+	options[0] = func(*kms.Options) { t.Error("the caller's slice is used") }
+	public.X = new(big.Int).Add(public.X, big.NewInt(1))
+	for range 2 {
+		if _, err := signer.SignMessage(nil, nil, crypto.SHA256); err != nil {
+			t.Fatal(err)
+		}
+		*client.signs[len(client.signs)-1].KeyId = "changed by the client"
+	}
+	if applied != 2 {
+		t.Errorf("the client options were applied %d times, want 2", applied)
 	}
 }
 
@@ -356,7 +419,7 @@ func TestSignChecksTheAnswer(t *testing.T) {
 		{"the same key ID in another account", p256, crypto.SHA256, func(o *kms.SignOutput) {
 			o.KeyId = aws.String(strings.Replace(*o.KeyId, "111122223333", "444455556666", 1))
 		}, kmssigner.ErrKeyChanged, "444455556666", false},
-		{"no key", p256, crypto.SHA256, func(o *kms.SignOutput) { o.KeyId = nil }, kmssigner.ErrKeyChanged, `KMS signed with ""`, false},
+		{"no key", p256, crypto.SHA256, func(o *kms.SignOutput) { o.KeyId = nil }, kmssigner.ErrBadSignature, "KMS does not say with which key it signed", false},
 		{"another algorithm", rsa2048, crypto.SHA256, func(o *kms.SignOutput) {
 			o.SigningAlgorithm = types.SigningAlgorithmSpecRsassaPssSha256
 		}, kmssigner.ErrBadSignature, `by the algorithm "RSASSA_PSS_SHA_256", want "RSASSA_PKCS1_V1_5_SHA_256"`, false},
@@ -379,7 +442,7 @@ func TestSignChecksTheAnswer(t *testing.T) {
 		{"a flipped bit, secp256k1", secp, crypto.SHA256, flip, kmssigner.ErrBadSignature, "does not verify with the public key", true},
 		{"a flipped bit, Ed25519", ed, crypto.Hash(0), flip, kmssigner.ErrBadSignature, "does not verify with the public key", true},
 		{"a flipped bit, ML-DSA", ml, crypto.Hash(0), func(o *kms.SignOutput) { o.Signature[0] ^= 1 }, kmssigner.ErrBadSignature, "does not verify with the public key", true},
-		{"a flipped bit, ML-DSA with a context", ml, &mldsa.Options{Context: "c"}, func(o *kms.SignOutput) { o.Signature[0] ^= 1 }, kmssigner.ErrBadSignature, "does not verify with the public key", true},
+		{"a flipped bit, ML-DSA with a context", ml, &mldsa.Options{Context: "c"}, func(o *kms.SignOutput) { o.Signature[0] ^= 1 }, kmssigner.ErrBadSignature, "does not verify with the public key", false},
 		{"a flipped bit, PSS", rsa2048, pssOpts, func(o *kms.SignOutput) { o.Signature[200] ^= 1 }, kmssigner.ErrBadSignature, "does not verify with the public key", true},
 	}
 	for _, tt := range tests {
@@ -411,6 +474,9 @@ func TestSignChecksTheAnswer(t *testing.T) {
 				if !strings.Contains(err.Error(), signer.KeyARN()) {
 					t.Errorf("error %q does not name the key %s", err, signer.KeyARN())
 				}
+				if !strings.Contains(err.Error(), "KMS request ID ") && tt.reason != "empty answer" {
+					t.Errorf("error %q does not name the request", err)
+				}
 			})
 		}
 	}
@@ -435,7 +501,7 @@ func TestSignRefusesOtherSalts(t *testing.T) {
 	}
 	opts := &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash}
 	digest := digestOf(crypto.SHA256, []byte("message"))
-	for _, salt := range []int{rsa.PSSSaltLengthEqualsHash, rsa.PSSSaltLengthAuto, 20, 31, 33} {
+	for _, salt := range []int{rsa.PSSSaltLengthEqualsHash, 222 /* the longest that fits */, 20, 31, 33} {
 		client := &spy{Client: fake, editSign: func(o *kms.SignOutput) (*kms.SignOutput, error) {
 			o.KeyId = &keyARN
 			o.Signature, err = rsa.SignPSS(rand.Reader, private, crypto.SHA256, digest, &rsa.PSSOptions{SaltLength: salt})
@@ -572,6 +638,14 @@ func TestSuppliedPublicKeyRefuses(t *testing.T) {
 		{"an alias may move", "alias/a", pub, "must be a full key ARN"},
 		{"an alias ARN may move", "arn:aws:kms:us-east-1:111122223333:alias/a", pub, "must be a full key ARN"},
 		{"an ARN of another service", "arn:aws:iam::111122223333:key/x", pub, "must be a full key ARN"},
+		{"an ARN without an account", "arn:aws:kms:us-east-1::key/" + keyID, pub, "must be a full key ARN"},
+		{"an ARN without a Region", "arn:aws:kms::111122223333:key/" + keyID, pub, "must be a full key ARN"},
+		{"an ARN without a partition", "arn::kms:us-east-1:111122223333:key/" + keyID, pub, "must be a full key ARN"},
+		{"an ARN without an ID", "arn:aws:kms:us-east-1:111122223333:key/", pub, "must be a full key ARN"},
+		{"an ARN with too much of an ID", keyARN + "/x", pub, "must be a full key ARN"},
+		{"a curve that is a nil pointer", keyARN, &ecdsa.PublicKey{Curve: (*elliptic.CurveParams)(nil), X: pub.X, Y: pub.Y}, "curve of type *elliptic.CurveParams"},
+		{"a secp256k1 curve that is a nil pointer", keyARN, &ecdsa.PublicKey{Curve: (*secp256k1.KoblitzCurve)(nil), X: pub.X, Y: pub.Y}, "curve of type *secp256k1.KoblitzCurve"},
+		{"half a point", keyARN, &ecdsa.PublicKey{Curve: elliptic.P256(), X: pub.X}, "the ECDSA public key is nil"},
 		{"not a public key", keyARN, "key", "public key is a string, want"},
 		{"a Signer is not its public key", keyARN, signer, "public key is a *kmssigner.Signer, want"},
 		{"a nil pointer", keyARN, (*ecdsa.PublicKey)(nil), "the ECDSA public key is nil"},
@@ -745,7 +819,7 @@ func TestTimeout(t *testing.T) {
 		deadline, ok := calls.lastCtx.Deadline()
 		return time.Until(deadline), ok
 	}
-	if got, ok := remaining(0, context.Background()); !ok || got > 10*time.Second {
+	if got, ok := remaining(0, context.Background()); !ok || got > 10*time.Second || got < 5*time.Second {
 		t.Errorf("zero Timeout: deadline in %v (%v), want ten seconds", got, ok)
 	}
 	if got, ok := remaining(time.Hour, context.Background()); !ok || got < 50*time.Minute || got > time.Hour {

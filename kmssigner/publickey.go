@@ -80,7 +80,11 @@ func keySpecOf(pub crypto.PublicKey) (types.KeySpec, error) {
 		case curveSecp256k1:
 			return types.KeySpecEccSecgP256k1, nil
 		}
-		return "", fmt.Errorf("%w: curve %s, want P-256, P-384, P-521 or decred's secp256k1", ErrUnsupportedKey, pub.Curve.Params().Name)
+		if pub.Curve == elliptic.P224() {
+			return "", fmt.Errorf("%w: curve P-224, want P-256, P-384, P-521 or decred's secp256k1", ErrUnsupportedKey)
+		}
+		// A curve of who knows what package: not one call to it.
+		return "", fmt.Errorf("%w: curve of type %T, want P-256, P-384, P-521 or decred's secp256k1", ErrUnsupportedKey, pub.Curve)
 
 	case ed25519.PublicKey:
 		if len(pub) != ed25519.PublicKeySize {

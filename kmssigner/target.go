@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/smithy-go"
 )
 
 // A target is the key that requests are for, and how they are sent.
@@ -17,6 +18,7 @@ type target struct {
 	asked   string // the key ID that the caller gave
 	arn     string // of the pinned key
 	request string // the KeyId sent: arn, unless Options.KeepAlias
+	tooSlow error  // why a call ended that Options.Timeout ended
 }
 
 var errNoKeyID = errors.New("key ID is empty, want a key ID, key ARN, alias name or alias ARN")
@@ -27,8 +29,13 @@ func newTarget(keyID string, optFns []func(*Options)) target {
 		fn(&t.opts)
 	}
 	// Not the caller's slices: who appends to them later must not change us.
-	t.opts.GrantTokens = slices.Clone(t.opts.GrantTokens)
-	t.opts.ClientOptions = slices.Clone(t.opts.ClientOptions)
+	// Nor may a Client that appends to its options write where others read.
+	t.opts.GrantTokens = slices.Clip(slices.Clone(t.opts.GrantTokens))
+	t.opts.ClientOptions = slices.Clip(slices.Clone(t.opts.ClientOptions))
+	if t.opts.Timeout == 0 {
+		t.opts.Timeout = defaultTimeout
+	}
+	t.tooSlow = fmt.Errorf("no answer within Options.Timeout, %v", t.opts.Timeout)
 	return t
 }
 
@@ -56,27 +63,23 @@ func (t *target) bound(ctx context.Context) (context.Context, context.CancelFunc
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	timeout := t.opts.Timeout
-	if timeout == 0 {
-		timeout = defaultTimeout
-	}
-	if _, ok := ctx.Deadline(); ok || timeout < 0 {
+	if _, ok := ctx.Deadline(); ok || t.opts.Timeout < 0 {
 		return ctx, func() {}
 	}
-	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf(
-		"no answer within Options.Timeout, %v", timeout))
+	return context.WithTimeoutCause(ctx, t.opts.Timeout, t.tooSlow)
 }
 
 // defaultTimeout is what a zero Options.Timeout means.
 const defaultTimeout = 10 * time.Second
 
-// explain makes an error of a call whose ctx has ended say so, and why: a
-// connection that net/http closed on that account may look like any other broken
-// one, the caller never set the default deadline, and a cause set by the caller
-// ([context.WithCancelCause]) says more than "canceled".
+// explain makes an error of a call that the end of ctx ended say so, and why. A
+// connection that net/http closed on that account looks like any other broken one,
+// the caller never set the default deadline, and a cause set by the caller
+// ([context.WithCancelCause]) says more than "canceled". An answer of KMS is an
+// answer, even if ctx has ended since.
 func explain(ctx context.Context, err error) error {
 	ended := ctx.Err()
-	if ended == nil {
+	if _, answered := errors.AsType[smithy.APIError](err); ended == nil || answered {
 		return err
 	}
 	if !errors.Is(err, ended) {
