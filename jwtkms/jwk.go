@@ -43,10 +43,12 @@ type JWKSet struct {
 }
 
 // JWK returns the public key of tokens signed with this method, with the method's
-// alg, the use "sig" and its [Thumbprint] as kid. A key that does not fit the
+// alg, the use "sig" and its [Thumbprint] as kid. key is the public key or anything
+// with a method Public() crypto.PublicKey, such as a Signer. A key that does not fit the
 // method, and any [MAC], is an error that wraps [jwt.ErrInvalidKeyType]. JWK never
 // calls KMS.
-func (m *SigningMethod) JWK(pub crypto.PublicKey) (JWK, error) {
+func (m *SigningMethod) JWK(key crypto.PublicKey) (JWK, error) {
+	pub := publicOf(key)
 	if m.macSize != 0 {
 		return JWK{}, fmt.Errorf("jwtkms: %s has no public key: %w", m.alg, jwt.ErrInvalidKeyType)
 	}
@@ -66,10 +68,10 @@ func (m *SigningMethod) JWK(pub crypto.PublicKey) (JWK, error) {
 // base64url without padding: 43 characters. It is a good kid: it follows from
 // the key alone, so that every issuer and every replica of a multi-Region key
 // arrives at the same one, and it says nothing about the AWS account, as an
-// ARN would. pub is of a type that [MethodFor] takes; for any other, a [MAC]
-// included, whose key nobody has, the error names it and wraps
+// ARN would. key is what [MethodFor] takes; for any other key, and for a [MAC], whose key nobody has, the error names it and wraps
 // [jwt.ErrInvalidKeyType]. Thumbprint never calls KMS.
-func Thumbprint(pub crypto.PublicKey) (string, error) {
+func Thumbprint(key crypto.PublicKey) (string, error) {
+	pub := publicOf(key)
 	jwk, err := requiredMembers(pub)
 	if err != nil {
 		return "", fmt.Errorf("jwtkms: thumbprint of %s: %w", describe(pub), err)
@@ -99,7 +101,7 @@ func requiredMembers(pub crypto.PublicKey) (JWK, error) {
 		x, y := point[1:1+len(point)/2], point[1+len(point)/2:]
 		return JWK{Kty: "EC", Crv: pub.Curve.Params().Name, X: b64(x), Y: b64(y)}, nil
 	case *rsa.PublicKey:
-		if pub == nil || pub.N == nil {
+		if !usableRSA(pub) {
 			break
 		}
 		// RFC 7518 section 6.3.1: unsigned, big-endian, without leading zeros.

@@ -132,6 +132,14 @@ func TestThumbprintKeepsLeadingZeros(t *testing.T) {
 
 func TestThumbprintRefuses(t *testing.T) {
 	keys := publicKeys(t)
+	for name, x := range map[string]*big.Int{
+		"negative": big.NewInt(-1), "too large": new(big.Int).Lsh(big.NewInt(1), 256),
+	} {
+		keys["secp256k1, "+name] = &ecdsa.PublicKey{Curve: keys["secp256k1"].(*ecdsa.PublicKey).Curve, X: x, Y: big.NewInt(1)}
+		if err := jwtkms.ES256K.Verify("signing string", make([]byte, 64), keys["secp256k1, "+name]); !errors.Is(err, jwt.ErrInvalidKey) {
+			t.Errorf("ES256K, Verify with a point that is %s: %v, want jwt.ErrInvalidKey", name, err)
+		}
+	}
 	keys["off secp256k1"] = &ecdsa.PublicKey{Curve: keys["secp256k1"].(*ecdsa.PublicKey).Curve, X: big.NewInt(1), Y: big.NewInt(1)}
 	keys["off the curve"] = &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}
 	for name, pub := range keys {

@@ -47,8 +47,10 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 
 	"filippo.io/mldsa"
@@ -75,14 +77,15 @@ type SigningMethod struct {
 // "ML-DSA-44".
 func (m *SigningMethod) Alg() string { return m.alg }
 
-// MethodFor returns the method to sign with for a public key, or for a [MAC]: the
-// one method of an *ecdsa.PublicKey on P-256, P-384, P-521 or secp256k1, of an
+// MethodFor returns the method to sign with for a public key, for anything with a
+// method Public() crypto.PublicKey, such as a Signer, or for a [MAC]: the one method of an *ecdsa.PublicKey on P-256, P-384, P-521 or secp256k1, of an
 // *mldsa.PublicKey and of a MAC of 32, 48 or 64 bytes; for an *rsa.PublicKey of at
 // least 2048 bits RS256, and for an ed25519.PublicKey EdDSA, both because every
 // verifier of such keys knows them: few know the name Ed25519 yet, golang-jwt
 // among those that do not. For any other key the error names it and wraps
 // [jwt.ErrInvalidKeyType].
 func MethodFor(key crypto.PublicKey) (*SigningMethod, error) {
+	key = publicOf(key)
 	if mac, ok := key.(MAC); ok {
 		for _, m := range []*SigningMethod{HS256, HS384, HS512} {
 			if m.macSize == mac.Size() {
@@ -137,24 +140,25 @@ func (m *SigningMethod) Sign(signingString string, key any) ([]byte, error) {
 // by key: a public key, or anything with a method Public() crypto.PublicKey,
 // such as the Signer itself, or a [MAC] for the HS methods. A key of another type
 // or on another curve than the method's is an error that wraps
-// [jwt.ErrInvalidKeyType]; a signature that does not verify is one of
-// golang-jwt's errors, [jwt.ErrSignatureInvalid] for the HS and ML-DSA methods;
+// [jwt.ErrInvalidKeyType]; a signature that does not verify is the error that
+// golang-jwt's own method has, [jwt.ErrSignatureInvalid] for the HS and ML-DSA methods;
 // [ErrNotChecked] says that a MAC could not be asked. Only a MAC calls KMS.
 func (m *SigningMethod) Verify(signingString string, sig []byte, key any) error {
+	if set, ok := key.(keySet); ok {
+		return set.verify(m, signingString, sig)
+	}
 	if m.macSize != 0 {
 		return m.verifyMAC(signingString, sig, key)
 	}
-	if k, ok := key.(interface{ Public() crypto.PublicKey }); ok {
-		key = k.Public()
-	}
+	key = publicOf(key)
 	if !m.fits(key) {
 		return m.misfit(key)
 	}
 	return m.verify(signingString, sig, key)
 }
 
-// Keyfunc returns a [jwt.Keyfunc] for tokens that are signed with this method and
-// this key, which is what Verify takes. It makes golang-jwt verify with this
+// Keyfunc returns a [jwt.Keyfunc] for tokens that are signed with this method and one
+// of these keys, each of which is what Verify takes; they are tried in turn. It makes golang-jwt verify with this
 // method even where it has its own of the same name, and changes nothing for other
 // tokens:
 //
@@ -162,15 +166,42 @@ func (m *SigningMethod) Verify(signingString string, sig []byte, key any) error 
 //
 // A token whose header names another algorithm is unverifiable
 // ([jwt.ErrTokenUnverifiable]). It is safe for concurrent use.
-func (m *SigningMethod) Keyfunc(key any) jwt.Keyfunc {
+func (m *SigningMethod) Keyfunc(keys ...any) jwt.Keyfunc {
 	return func(token *jwt.Token) (any, error) {
 		if alg := token.Header["alg"]; alg != m.alg {
 			return nil, fmt.Errorf("jwtkms: the token's alg is %v, want %s", alg, m.alg)
 		}
 		// The parser looks at Method after it has asked for the key.
 		token.Method = m
-		return key, nil
+		return keySet(keys), nil
 	}
+}
+
+// A keySet does what [jwt.VerificationKeySet] does, except that a key that could not
+// be asked is not forgotten because the next one says no: that would make a forgery of
+// an outage.
+type keySet []any
+
+func (set keySet) verify(m *SigningMethod, signingString string, sig []byte) error {
+	err := fmt.Errorf("jwtkms: %s has no key to verify with: %w", m.alg, jwt.ErrInvalidKey)
+	for i, key := range set {
+		keyErr := m.Verify(signingString, sig, key)
+		if keyErr == nil {
+			return nil
+		}
+		if i == 0 || !errors.Is(err, ErrNotChecked) {
+			err = keyErr
+		}
+	}
+	return err
+}
+
+// publicOf is the public key of a Signer or of anything else that has one.
+func publicOf(key any) crypto.PublicKey {
+	if k, ok := key.(interface{ Public() crypto.PublicKey }); ok {
+		return k.Public()
+	}
+	return key
 }
 
 func (m *SigningMethod) misfit(key any) error {
@@ -183,9 +214,17 @@ func describe(key any) string {
 	case nil:
 		return "no key"
 	case *ecdsa.PublicKey:
-		if key != nil && key.Curve != nil && key.Curve.Params() != nil {
-			return "an ECDSA key on " + key.Curve.Params().Name
+		//lint:ignore SA1019 only to see that they are there.
+		if key == nil || key.Curve == nil || key.X == nil || key.Y == nil {
+			return "an ECDSA key without a point"
 		}
+		for _, curve := range []elliptic.Curve{elliptic.P224(), elliptic.P256(), elliptic.P384(), elliptic.P521(), curveSecp256k1} {
+			if key.Curve == curve {
+				return "an ECDSA key on " + curve.Params().Name
+			}
+		}
+		// A curve of who knows what package: not one call to it.
+		return fmt.Sprintf("an ECDSA key on a curve of type %T", key.Curve)
 	case *rsa.PublicKey:
 		if key != nil && key.N != nil {
 			return fmt.Sprintf("an RSA key of %d bits", key.N.BitLen())

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 no constructor makes the broken keys
+
 package jwtkms_test
 
 import (
@@ -270,6 +272,12 @@ func publicKeys(t *testing.T) map[string]crypto.PublicKey {
 	keys["nil ECDSA"] = (*ecdsa.PublicKey)(nil)
 	keys["nil RSA"] = (*rsa.PublicKey)(nil)
 	keys["zero ECDSA"] = &ecdsa.PublicKey{}
+	keys["ECDSA on a nil curve"] = &ecdsa.PublicKey{Curve: (*elliptic.CurveParams)(nil), X: big.NewInt(1), Y: big.NewInt(1)}
+	keys["ECDSA on a nil secp256k1"] = &ecdsa.PublicKey{Curve: (*secp256k1.KoblitzCurve)(nil), X: big.NewInt(1), Y: big.NewInt(1)}
+	keys["ECDSA with half a point"] = &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1)}
+	keys["secp256k1 with half a point"] = &ecdsa.PublicKey{Curve: koblitz.PubKey().ToECDSA().Curve, Y: big.NewInt(1)}
+	keys["RSA with a negative exponent"] = &rsa.PublicKey{N: keys["RSA-2048"].(*rsa.PublicKey).N, E: -3}
+	keys["RSA with a negative modulus"] = &rsa.PublicKey{N: new(big.Int).Neg(keys["RSA-2048"].(*rsa.PublicKey).N), E: 3}
 	keys["ECDSA without a point"] = &ecdsa.PublicKey{Curve: elliptic.P256()}
 	keys["zero RSA"] = &rsa.PublicKey{}
 	keys["string"] = "key"
@@ -489,6 +497,10 @@ func TestMethodFor(t *testing.T) {
 		if (err == nil) != (want[name] != nil) || err != nil && !errors.Is(err, jwt.ErrInvalidKeyType) {
 			t.Errorf("MethodFor(%s): error %v", name, err)
 		}
+	}
+	fake := kmstest.New()
+	if got, err := jwtkms.MethodFor(newSigner(t, fake, fake.AddKey(types.KeySpecEccNistP384))); got != jwtkms.ES384 {
+		t.Errorf("MethodFor a Signer = %v, %v", got, err)
 	}
 	if _, err := jwtkms.MethodFor("key"); err == nil || !strings.Contains(err.Error(), "a string") {
 		t.Errorf("MethodFor of a string: %v, want an error that names the type", err)

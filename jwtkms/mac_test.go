@@ -1,8 +1,11 @@
 package jwtkms_test
 
 import (
+	"bytes"
 	"context"
+	"crypto"
 	"crypto/hmac"
+	_ "crypto/sha512"
 	"errors"
 	"net"
 	"strings"
@@ -73,13 +76,18 @@ func TestHS(t *testing.T) {
 	}
 }
 
-// localMAC is a MAC whose key is known, so that golang-jwt's own methods can be
-// the judge of what a MAC signs.
-type localMAC struct{ key []byte }
+// localMAC is a MAC whose key is known, so that others can be the judge of what a MAC
+// signs.
+type localMAC struct {
+	hash crypto.Hash
+	key  []byte
+}
 
-func (localMAC) Size() int { return 32 }
+func (m localMAC) Size() int { return m.hash.Size() }
 func (m localMAC) Generate(msg []byte) ([]byte, error) {
-	return jwt.SigningMethodHS256.Sign(string(msg), m.key)
+	h := hmac.New(m.hash.New, m.key)
+	h.Write(msg)
+	return h.Sum(nil), nil
 }
 func (m localMAC) Verify(msg, mac []byte) (bool, error) {
 	want, err := m.Generate(msg)
@@ -87,13 +95,56 @@ func (m localMAC) Verify(msg, mac []byte) (bool, error) {
 }
 
 func TestHSAgreesWithStock(t *testing.T) {
-	mac := localMAC{[]byte("0123456789abcdef0123456789abcdef")}
-	compact, err := jwt.New(jwtkms.HS256).SignedString(mac)
+	for method, hash := range map[*jwtkms.SigningMethod]crypto.Hash{
+		jwtkms.HS256: crypto.SHA256, jwtkms.HS384: crypto.SHA384, jwtkms.HS512: crypto.SHA512,
+	} {
+		mac := localMAC{hash, bytes.Repeat([]byte{'k'}, hash.Size())}
+		compact, err := jwt.New(method).SignedString(mac)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stockVerify(compact, method.Alg(), mac.key); err != nil {
+			t.Errorf("%s: golang-jwt's own method: %v", method.Alg(), err)
+		}
+		stock, err := jwt.New(jwt.GetSigningMethod(method.Alg())).SignedString(mac.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := jwt.Parse(stock, method.Keyfunc(mac)); err != nil {
+			t.Errorf("%s: a token of golang-jwt's own method: %v", method.Alg(), err)
+		}
+	}
+}
+
+// Of several keys the right one is found wherever it stands, and a key that could not
+// be asked is not hidden by one that says no.
+func TestKeyfuncOfSeveralKeys(t *testing.T) {
+	fake := kmstest.New()
+	current, previous := newHMAC(t, fake, fake.AddKey(types.KeySpecHmac256)), newHMAC(t, fake, fake.AddKey(types.KeySpecHmac256))
+	other := newHMAC(t, fake, fake.AddKey(types.KeySpecHmac256))
+	compact, err := jwt.New(jwtkms.HS256).SignedString(previous)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stockVerify(compact, "HS256", mac.key); err != nil {
-		t.Error(err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	down := current.WithContext(ctx)
+	for _, tt := range []struct {
+		reason string
+		keys   []any
+		is     error
+	}{
+		{"the second fits", []any{current, previous}, nil},
+		{"the first fits", []any{previous, current}, nil},
+		{"one is down, the second fits", []any{down, previous}, nil},
+		{"neither fits", []any{current, other}, jwt.ErrSignatureInvalid},
+		{"one is down, then a no", []any{down, other}, jwtkms.ErrNotChecked},
+		{"a no, then one is down", []any{other, down}, jwtkms.ErrNotChecked},
+		{"no key", nil, jwt.ErrInvalidKey},
+	} {
+		if _, err := jwt.Parse(compact, jwtkms.HS256.Keyfunc(tt.keys...)); !errors.Is(err, tt.is) {
+			t.Errorf("%s: %v, want %v", tt.reason, err, tt.is)
+		}
 	}
 }
 
@@ -163,7 +214,7 @@ func TestHSRefuses(t *testing.T) {
 	mac256, mac224 := newHMAC(t, fake, fake.AddKey(types.KeySpecHmac256)), newHMAC(t, fake, fake.AddKey(types.KeySpecHmac224))
 	signer := newSigner(t, fake, fake.AddKey(types.KeySpecEccNistP256))
 	for method := range hsMethods {
-		keys := []any{nil, []byte("secret"), "secret", signer, signer.Public(), mac224}
+		keys := []any{nil, []byte("secret"), "secret", signer, signer.Public(), mac224, (*kmssigner.HMAC)(nil), &kmssigner.HMAC{}}
 		if method != jwtkms.HS256 {
 			keys = append(keys, mac256)
 		}
@@ -193,7 +244,7 @@ func TestHSRefuses(t *testing.T) {
 	if _, err := jwt.NewWithClaims(jwtkms.HS256, jwt.MapClaims{"sub": strings.Repeat("a", 5000)}).SignedString(mac256); !errors.Is(err, kmssigner.ErrMessageLength) {
 		t.Errorf("a token too long for KMS: %v", err)
 	}
-	if sig, err := jwtkms.HS256.Sign("signing string", badMAC{}); sig != nil || err == nil || !strings.Contains(err.Error(), "made a bad MAC: it has 31 bytes, want 32") {
+	if sig, err := jwtkms.HS256.Sign("signing string", badMAC{localMAC{hash: crypto.SHA256}}); sig != nil || err == nil || !strings.Contains(err.Error(), "made a bad MAC: it has 31 bytes, want 32") {
 		t.Errorf("a MAC of the wrong length: %x, %v", sig, err)
 	}
 }

@@ -76,6 +76,7 @@ var curveSecp256k1 elliptic.Curve = secp256k1.S256()
 // curve and panics in FIPS 140-only mode.
 func newES256K() *SigningMethod {
 	m := newES(curveSecp256k1, crypto.SHA256, &jwt.SigningMethodECDSA{Name: "ES256K"})
+	m.keys = "an ECDSA key on decred's secp256k1"
 	m.verify = func(signed string, sig []byte, pub crypto.PublicKey) error {
 		key, err := secp256k1Key(pub.(*ecdsa.PublicKey))
 		if err != nil {
@@ -127,7 +128,7 @@ func newRSA(stock jwt.SigningMethod, opts crypto.SignerOpts) *SigningMethod {
 		keys: "an RSA key of at least 2048 bits", // RFC 7518 sections 3.3 and 3.5
 		fits: func(pub crypto.PublicKey) bool {
 			key, ok := pub.(*rsa.PublicKey)
-			return ok && key != nil && key.N != nil && key.N.BitLen() >= 2048
+			return ok && usableRSA(key) && key.N.BitLen() >= 2048
 		},
 		opts: opts,
 		encode: func(pub crypto.PublicKey, sig []byte) ([]byte, error) {
@@ -135,6 +136,11 @@ func newRSA(stock jwt.SigningMethod, opts crypto.SignerOpts) *SigningMethod {
 		},
 		verify: func(signed string, sig []byte, pub crypto.PublicKey) error { return stock.Verify(signed, sig, pub) },
 	}
+}
+
+// usableRSA reports whether key has numbers that can be a public key's.
+func usableRSA(key *rsa.PublicKey) bool {
+	return key != nil && key.N != nil && key.N.Sign() > 0 && key.E > 1
 }
 
 func newEd25519(alg string) *SigningMethod {

@@ -53,7 +53,23 @@ func TestRegisterRefusesToReplace(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "jwtkms: ES256K is registered to a *jwt.SigningMethodECDSA already") {
 		t.Errorf("error %v, want it to name ES256K and the other method", err)
 	}
+	if err == nil || strings.Contains(err.Error(), "ML-DSA") {
+		t.Errorf("error %v names what is free", err)
+	}
 	if jwt.GetSigningMethod("ES256K") != other || jwt.GetSigningMethod("ML-DSA-44") != nil {
 		t.Error("Register has changed the registry all the same")
+	}
+	jwt.RegisterSigningMethod("Ed25519", func() jwt.SigningMethod { return other })
+	if err := jwtkms.Register(jwtkms.MLDSA44, jwtkms.MLDSA65); err != nil || jwt.GetSigningMethod("ML-DSA-44") != jwtkms.MLDSA44 {
+		t.Errorf("Register of two that are free: %v", err)
+	}
+	err = jwtkms.Register(jwtkms.ES256K, jwtkms.Ed25519, jwtkms.RS256)
+	for _, want := range []string{"ES256K is registered", "Ed25519 is registered", "RS256 is registered to a *jwt.SigningMethodRSA already"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+	if err := jwtkms.Register(jwtkms.HS256); err == nil {
+		t.Error("Register replaces golang-jwt's HS256")
 	}
 }
