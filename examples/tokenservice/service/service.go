@@ -210,8 +210,11 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 	s.mux.ServeHTTP(seen, r)
 	level := slog.LevelInfo
-	if r.URL.Path == "/healthz" || r.URL.Path == "/metrics" {
+	switch {
+	case r.URL.Path == "/healthz" || r.URL.Path == "/metrics":
 		level = slog.LevelDebug // these come all the time
+	case seen.status >= 500:
+		level = slog.LevelWarn
 	}
 	// The pattern and not the path: nobody knows what strangers write there.
 	attrs := []slog.Attr{
