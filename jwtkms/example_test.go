@@ -82,6 +82,8 @@ func ExampleSigningMethod_Keyfunc() {
 	}
 	token, err := jwt.Parse(compact, jwtkms.HS256.Keyfunc(mac.WithContext(ctx)))
 	switch {
+	case errors.Is(err, kmssigner.ErrMessageLength):
+		fmt.Println("too long for KMS to have signed it") // 401
 	case errors.Is(err, jwtkms.ErrNotChecked):
 		fmt.Println("KMS did not say") // 503, try again
 	case err != nil:

@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -363,8 +365,12 @@ func TestVerifyRefusesSignatures(t *testing.T) {
 			"S with more zeros": slices.Insert(slices.Clone(good), len(good)/2, 0),
 		}
 		for name, sig := range bad {
-			if err := m.method.Verify(signed, sig, signer.Public()); err == nil {
+			err := m.method.Verify(signed, sig, signer.Public())
+			if err == nil {
 				t.Errorf("%s: Verify accepts a signature that is %s", m.method.Alg(), name)
+			}
+			if strings.HasPrefix(m.method.Alg(), "ML-DSA") && !errors.Is(err, jwt.ErrSignatureInvalid) {
+				t.Errorf("%s: %v, want jwt.ErrSignatureInvalid", m.method.Alg(), err)
 			}
 		}
 	}
@@ -389,6 +395,49 @@ func TestVerifyRefusesOtherSalts(t *testing.T) {
 		if (err == nil) != (salt == 32) {
 			t.Errorf("salt %d: Verify = %v", salt, err)
 		}
+	}
+}
+
+// A Signer that can sign messages gets the message: hashing here would make a policy
+// that demands MessageType RAW refuse the call.
+func TestMessagesReachTheSigner(t *testing.T) {
+	fake := kmstest.New()
+	signer, err := kmssigner.New(t.Context(), fake, fake.AddKey(types.KeySpecEccNistP256), func(o *kmssigner.Options) { o.PreferRaw = true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := jwtkms.ES256.Sign("signing string", signer); err != nil {
+		t.Fatal(err)
+	}
+	requests := fake.Requests()
+	in := requests[len(requests)-1].Input.(*kms.SignInput)
+	if in.MessageType != types.MessageTypeRaw || string(in.Message) != "signing string" {
+		t.Errorf("KMS got %q as %s, want the signing string as RAW", in.Message, in.MessageType)
+	}
+}
+
+// ES256K signs and verifies in FIPS 140-only mode, in which crypto/ecdsa panics on its
+// curve.
+func TestES256KInFIPSMode(t *testing.T) {
+	if os.Getenv("JWTKMS_TEST_FIPS") == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestES256KInFIPSMode$", "-test.v")
+		cmd.Env = append(os.Environ(), "JWTKMS_TEST_FIPS=1", "GODEBUG=fips140=only")
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestES256KInFIPSMode") {
+			t.Errorf("with GODEBUG=fips140=only: %v\n%s", err, out)
+		}
+		return
+	}
+	fake := kmstest.New()
+	signer := newSigner(t, fake, fake.AddKey(types.KeySpecEccSecgP256k1))
+	sig, err := jwtkms.ES256K.Sign("signing string", signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := jwtkms.ES256K.Verify("signing string", sig, signer); err != nil {
+		t.Error(err)
+	}
+	if err := jwtkms.ES256K.Verify("signing strings", sig, signer); !errors.Is(err, jwt.ErrECDSAVerification) {
+		t.Errorf("another string: %v, want jwt.ErrECDSAVerification", err)
 	}
 }
 

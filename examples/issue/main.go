@@ -131,6 +131,16 @@ func parse(args []string, stderr io.Writer) (request, error) {
 	if flags.NArg() > 0 {
 		return req, fmt.Errorf("unexpected argument %q; the flags are listed by -h", flags.Arg(0))
 	}
+	// -key "$KEY" with KEY unset must not sign something else with another key.
+	var empty error
+	flags.Visit(func(f *flag.Flag) {
+		if f.Value.String() == "" {
+			empty = fmt.Errorf("-%s is empty; leave it out for its default", f.Name)
+		}
+	})
+	if empty != nil {
+		return req, empty
+	}
 	if req.timeout <= 0 {
 		return req, fmt.Errorf("-timeout is %v, want more than 0", req.timeout)
 	}
@@ -158,7 +168,7 @@ func algNames() []string {
 // done. It has no output of its own but the -pub file, so a failure leaves
 // nothing half done.
 func issue(ctx context.Context, req request, stdin io.Reader) (token, report string, err error) {
-	claims, err := readClaims(req.claims, stdin)
+	claims, err := readClaims(ctx, req.claims, stdin)
 	if err != nil {
 		return "", "", err
 	}
@@ -200,7 +210,7 @@ func issue(ctx context.Context, req request, stdin io.Reader) (token, report str
 		// As KMS answered it: not every kind of key has a marshaller in Go.
 		block := &pem.Block{Type: "PUBLIC KEY", Bytes: calls.publicKey}
 		if err := os.WriteFile(req.pub, pem.EncodeToMemory(block), 0o644); err != nil {
-			return "", "", err
+			return "", "", fmt.Errorf("-pub: %w", err)
 		}
 	}
 	var b strings.Builder
@@ -254,13 +264,13 @@ func openHMAC(ctx context.Context, client kmsClient, keyID string) (key, error) 
 	}
 	// There is no thumbprint without the key; the key ID names it too, and unlike
 	// the ARN gives away neither Region nor account.
-	_, kid, _ := strings.Cut(mac.KeyARN(), ":key/")
+	kid := mac.KeyARN()[strings.LastIndex(mac.KeyARN(), "/")+1:]
 	return key{arn: mac.KeyARN(), kid: kid, sign: mac.WithContext(ctx)}, nil
 }
 
 // readClaims reads one JSON object. Numbers stay as they are written: an
 // integer over 2^53 would lose digits as a float64.
-func readClaims(file string, stdin io.Reader) (jwt.MapClaims, error) {
+func readClaims(ctx context.Context, file string, stdin io.Reader) (jwt.MapClaims, error) {
 	var data []byte
 	var err error
 	switch file {
@@ -274,7 +284,7 @@ func readClaims(file string, stdin io.Reader) (jwt.MapClaims, error) {
 		}, nil
 	case "-":
 		file = "standard input"
-		data, err = io.ReadAll(stdin)
+		data, err = readAll(ctx, stdin)
 	default:
 		data, err = os.ReadFile(file)
 	}
@@ -294,6 +304,25 @@ func readClaims(file string, stdin io.Reader) (jwt.MapClaims, error) {
 		return nil, fmt.Errorf("claims: %s has more after the JSON object", file)
 	}
 	return claims, nil
+}
+
+// readAll reads standard input, which has no deadline of its own, until ctx ends.
+func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		data, err := io.ReadAll(r)
+		done <- result{data, err}
+	}()
+	select {
+	case got := <-done:
+		return got.data, got.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("standard input: %w", ctx.Err())
+	}
 }
 
 // open returns a client and the key to sign with: the user's, or a new one on a
@@ -318,10 +347,13 @@ func open(ctx context.Context, req request) (client kmsClient, keyID string, clo
 	if cfg.Region == "" {
 		// KMS finds a key in its own Region only, and an ARN names it.
 		named, err := arn.Parse(req.key)
-		if err != nil {
+		if err != nil || named.Region == "" {
 			return nil, "", nil, errors.New("no AWS Region: set AWS_REGION, choose a profile that has one, or give -key an ARN")
 		}
 		cfg.Region = named.Region
+	}
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		return nil, "", nil, fmt.Errorf("no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile or a role: %w", err)
 	}
 	return kms.NewFromConfig(cfg), req.key, func() {}, nil
 }
@@ -342,7 +374,7 @@ func verify(token string, method *jwtkms.SigningMethod, key key) (by string, err
 			return "", err
 		}
 	}
-	parser := jwt.NewParser(jwt.WithValidMethods([]string{method.Alg()}), jwt.WithoutClaimsValidation())
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{method.Alg()}), jwt.WithoutClaimsValidation(), jwt.WithJSONNumber())
 	_, err = parser.Parse(token, keyfunc)
 	return by, err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -170,6 +171,22 @@ func TestEveryKeySpec(t *testing.T) {
 	fails(t, "-pub: an HMAC key has no public key", 1, "", "-alg", "HS256", "-pub", filepath.Join(t.TempDir(), "pub.pem"))
 }
 
+// A terminal that nobody types at is no reason to hang.
+func TestStandardInputTimesOut(t *testing.T) {
+	reader, writer := io.Pipe()
+	defer writer.Close()
+	var out, errs bytes.Buffer
+	status := run(t.Context(), []string{"-claims", "-", "-timeout", "20ms"}, reader, &out, &errs)
+	if status != 1 || out.Len() != 0 || !strings.Contains(errs.String(), "standard input: context deadline exceeded") {
+		t.Errorf("status %d, standard output %q, standard error %q", status, &out, &errs)
+	}
+}
+
+// Numbers that no float64 holds are claims like others.
+func TestHugeNumbers(t *testing.T) {
+	issued(t, `{"n":1e400,"i":123456789012345678901234567890}`, "-claims", "-")
+}
+
 func TestTooLong(t *testing.T) {
 	claims := `{"long":"` + strings.Repeat("a", 5000) + `"}`
 	issued(t, claims, "-claims", "-", "-alg", "ML-DSA-44")
@@ -229,6 +246,9 @@ func TestWrongUsage(t *testing.T) {
 	fails(t, `unexpected argument "extra"`, 2, "", "extra")
 	fails(t, `-timeout is 0s, want more than 0`, 2, "", "-timeout", "0")
 	fails(t, `invalid value "soon" for flag -timeout`, 2, "", "-timeout", "soon")
+	fails(t, "-key is empty; leave it out for its default", 2, "", "-key", "")
+	fails(t, "-claims is empty", 2, "", "-claims=")
+	fails(t, "-alg is empty", 2, "", "-alg", "")
 	fails(t, "Usage of issue:", 0, "", "-h")
 }
 
@@ -282,7 +302,7 @@ func TestCredentials(t *testing.T) {
 	fails(t, "InvalidSignatureException", 1, "", "-key", key)
 	os.Unsetenv("AWS_ACCESS_KEY_ID")
 	os.Unsetenv("AWS_SECRET_ACCESS_KEY")
-	fails(t, "credentials", 1, "", "-key", key)
+	fails(t, "no AWS credentials: set AWS_ACCESS_KEY_ID", 1, "", "-key", key)
 }
 
 func TestNoNetwork(t *testing.T) {
