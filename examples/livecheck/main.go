@@ -1,0 +1,230 @@
+// Livecheck compares AWS KMS with the fake of this module, on a key of your own: once
+// in your own account, to know that what passes on the fake passes there.
+//
+//	go -C examples run ./livecheck -key alias/token-signing
+//
+// It holds a Signer on the key to the promises of crypto.Signer (kmstest.CheckSigner),
+// then makes requests that are right and requests that are wrong, the same to KMS and
+// to a fake with a key of the same kind, and compares the answers: error code, HTTP
+// status and members. It prints a table of pass and differ. "text" is a pass in which
+// only the wording of an error differs.
+//
+// It changes nothing and creates nothing, unless -create is given, which makes a key of
+// that spec, checks the states of keys on it as well, and schedules it for deletion. Each
+// request is charged by AWS: about a hundred, which is less than a cent, but for the
+// dollar a month, prorated, of a key that -create makes. It needs all the permissions
+// whose operations it calls; what IAM denies shows as a difference.
+//
+// Without -key and -create it compares the fake with itself. The exit status is 0, 2 for
+// a wrong command line, and 1 for a difference or any other failure.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/smithy-go/logging"
+
+	"github.com/kmssign/kmssign/kmssigner"
+	"github.com/kmssign/kmssign/kmssigner/kmstest"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("livecheck", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	key := flags.String("key", "", "key `ID`, key ARN, alias name or alias ARN to compare with; none: the fake itself")
+	create := flags.String("create", "", "make a key of this `KEY_SPEC`, compare with it, in its states too, and schedule it for deletion")
+	timeout := flags.Duration("timeout", 5*time.Minute, "give up after this `time`")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	}
+	usage := func(format string, args ...any) int {
+		fmt.Fprintf(stderr, "livecheck: "+format+"\n", args...)
+		return 2
+	}
+	switch {
+	case flags.NArg() > 0:
+		return usage("unexpected argument %q; the flags are listed by -h", flags.Arg(0))
+	case *key != "" && *create != "":
+		return usage("-key and -create are both given, want one")
+	case *create != "" && !slices.Contains(types.KeySpec("").Values(), types.KeySpec(*create)):
+		return usage("unknown key spec %q, want one of %s", *create, types.KeySpec("").Values())
+	case *timeout <= 0:
+		return usage("-timeout is %v, want more than 0", *timeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	defer cancel()
+	differences, err := check(ctx, *key, types.KeySpec(*create), stdout)
+	if err != nil {
+		fmt.Fprintf(stderr, "livecheck: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return 1
+	}
+	if differences > 0 {
+		fmt.Fprintf(stderr, "livecheck: %d differences\n", differences)
+		return 1
+	}
+	return 0
+}
+
+// check compares and prints the table.
+func check(ctx context.Context, keyID string, create types.KeySpec, stdout io.Writer) (differences int, err error) {
+	client, stop, err := open(ctx, keyID, create)
+	if err != nil {
+		return 0, err
+	}
+	defer stop()
+	states := create != "" || keyID == ""
+	if keyID == "" && create == "" {
+		create = types.KeySpecEccNistP256
+	}
+	if create != "" {
+		out, err := client.CreateKey(ctx, &kms.CreateKeyInput{
+			KeySpec: create, KeyUsage: usageOf(create), Description: aws.String("made by livecheck, to be deleted"),
+		})
+		if err != nil {
+			return 0, err
+		}
+		keyID = aws.ToString(out.KeyMetadata.Arn)
+		fmt.Fprintf(stdout, "made %s\n", keyID)
+		// Also where the rest fails; ScheduleKeyDeletion twice is no harm but an error.
+		defer func() {
+			_, deleteErr := client.ScheduleKeyDeletion(context.WithoutCancel(ctx), &kms.ScheduleKeyDeletionInput{
+				KeyId: &keyID, PendingWindowInDays: aws.Int32(7),
+			})
+			if _, scheduled := errors.AsType[*types.KMSInvalidStateException](deleteErr); deleteErr != nil && !scheduled {
+				err = errors.Join(err, fmt.Errorf("delete %s yourself: %w", keyID, deleteErr))
+			}
+		}()
+	}
+
+	described, err := client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &keyID})
+	if err != nil {
+		return 0, err
+	}
+	live := subject{api: client, key: described.KeyMetadata}
+	twin, stopTwin, err := newTwin(ctx, live.key)
+	if err != nil {
+		return 0, err
+	}
+	defer stopTwin()
+	fmt.Fprintf(stdout, "%s\n%s, %s\n\n", aws.ToString(live.key.Arn), live.key.KeySpec, live.key.KeyUsage)
+
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	row := func(verdict, what, want, got string) {
+		if verdict == "differ" {
+			differences++
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s", verdict, what, want)
+		if verdict != "pass" {
+			fmt.Fprintf(w, "\t%s", got)
+		}
+		fmt.Fprintln(w)
+	}
+	if live.key.KeyUsage == types.KeyUsageTypeSignVerify {
+		signer, err := kmssigner.New(ctx, client, keyID)
+		if err == nil {
+			err = kmstest.CheckSigner(signer.WithContext(ctx))
+		}
+		if err == nil {
+			row("pass", "CheckSigner", "keeps all promises", "")
+		} else {
+			row("differ", "CheckSigner", "keeps all promises", strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+	all := probes(live.key)
+	if states {
+		all = append(all, stateProbes(live.key)...)
+	}
+	for _, p := range all {
+		want, got := p.on(ctx, &twin), p.on(ctx, &live)
+		if err := ctx.Err(); err != nil {
+			w.Flush()
+			return differences, fmt.Errorf("%s: %w", p.name, err)
+		}
+		switch {
+		case got.same(want) && got.text == want.text:
+			row("pass", p.name, want.String(), "")
+		case got.same(want):
+			row("text", p.name, want.text, got.text)
+		default:
+			row("differ", p.name, want.String(), got.String())
+		}
+	}
+	return differences, w.Flush()
+}
+
+// newTwin makes a fake key like the live one, on a fake that is reached through HTTP too.
+func newTwin(ctx context.Context, key *types.KeyMetadata) (subject, func(), error) {
+	named, err := arn.Parse(aws.ToString(key.Arn))
+	if err != nil {
+		return subject{}, nil, fmt.Errorf("the key's ARN: %w", err)
+	}
+	fake := kmstest.New(func(o *kmstest.Options) { o.Region, o.AccountID = named.Region, named.AccountID })
+	out, err := fake.CreateKey(ctx, &kms.CreateKeyInput{KeySpec: key.KeySpec, KeyUsage: key.KeyUsage})
+	if err != nil {
+		return subject{}, nil, err
+	}
+	if key.KeyState == types.KeyStateDisabled {
+		if _, err := fake.DisableKey(ctx, &kms.DisableKeyInput{KeyId: out.KeyMetadata.KeyId}); err != nil {
+			return subject{}, nil, err
+		}
+	}
+	server := kmstest.NewServer(fake)
+	return subject{api: server.Client(), key: out.KeyMetadata}, server.Close, nil
+}
+
+// open returns a client of the user's KMS, or of a fake if no key is asked for.
+func open(ctx context.Context, keyID string, create types.KeySpec) (*kms.Client, func(), error) {
+	if keyID == "" && create == "" {
+		server := kmstest.NewServer(kmstest.New())
+		return server.Client(), server.Close, nil
+	}
+	// The SDK's warnings would stand in the table.
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
+	if err != nil {
+		return nil, nil, fmt.Errorf("AWS configuration: %w", err)
+	}
+	if named, err := arn.Parse(keyID); cfg.Region == "" && err == nil {
+		cfg.Region = named.Region
+	}
+	if cfg.Region == "" {
+		return nil, nil, errors.New("no AWS Region: set AWS_REGION, choose a profile that has one, or give -key an ARN")
+	}
+	return kms.NewFromConfig(cfg), func() {}, nil
+}
+
+// usageOf is what a key of the spec is for, signing first.
+func usageOf(spec types.KeySpec) types.KeyUsageType {
+	switch {
+	case strings.HasPrefix(string(spec), "HMAC_"):
+		return types.KeyUsageTypeGenerateVerifyMac
+	case strings.HasPrefix(string(spec), "ML_KEM_"):
+		return types.KeyUsageTypeEncapsulateDecapsulate
+	case spec == types.KeySpecSymmetricDefault:
+		return types.KeyUsageTypeEncryptDecrypt
+	}
+	return types.KeyUsageTypeSignVerify
+}

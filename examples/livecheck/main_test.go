@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/kmssign/kmssign/kmssigner/kmstest"
+)
+
+// serve makes the ordinary AWS environment one that reaches a fake KMS: the live one of
+// these tests.
+func serve(t *testing.T) *kmstest.KMS {
+	t.Helper()
+	fake := kmstest.New(func(o *kmstest.Options) { o.Region, o.AccountID = "eu-central-1", "444455556666" })
+	server := kmstest.NewServer(fake)
+	t.Cleanup(server.Close)
+	for _, pair := range os.Environ() {
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
+			t.Setenv(name, "") // so that it is restored
+			os.Unsetenv(name)
+		}
+	}
+	none := filepath.Join(t.TempDir(), "none")
+	t.Setenv("AWS_CONFIG_FILE", none)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", none)
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	credentials, err := server.Config().Credentials.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", credentials.AccessKeyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", credentials.SecretAccessKey)
+	t.Setenv("AWS_ENDPOINT_URL_KMS", server.URL)
+	t.Setenv("AWS_REGION", "eu-central-1")
+	return fake
+}
+
+func livecheck(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	status = run(t.Context(), args, &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+// Two fakes agree, whatever the key.
+func TestNoDifference(t *testing.T) {
+	fake := serve(t)
+	for _, spec := range types.KeySpec("").Values() {
+		if spec == types.KeySpecSm2 {
+			continue // in the Regions of China only
+		}
+		status, stdout, stderr := livecheck(t, "-key", fake.AddKey(spec))
+		if status != 0 || strings.Contains(stdout, "\ndiffer") || strings.Contains(stdout, "\ntext") || strings.Count(stdout, "\npass") < 20 {
+			t.Errorf("%s: status %d\n%s%s", spec, status, stdout, stderr)
+		}
+	}
+	if status, stdout, _ := livecheck(t); status != 0 || !strings.Contains(stdout, "pass  CheckSigner") {
+		t.Errorf("the fake with itself: status %d\n%s", status, stdout)
+	}
+	out, err := fake.ListKeys(t.Context(), &kms.ListKeysInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := len(out.Keys), len(types.KeySpec("").Values())-1; got != want {
+		t.Errorf("there are %d keys, want the %d that the test made: livecheck makes none", got, want)
+	}
+}
+
+// With -create it makes one key, and schedules it for deletion.
+func TestCreate(t *testing.T) {
+	fake := serve(t)
+	for _, spec := range []string{"ECC_NIST_P256", "HMAC_256"} {
+		status, stdout, stderr := livecheck(t, "-create", spec)
+		if status != 0 || !strings.Contains(stdout, "pass  DisableKey: ") || !strings.Contains(stdout, "pass  ScheduleKeyDeletion: ") {
+			t.Errorf("%s: status %d\n%s%s", spec, status, stdout, stderr)
+		}
+	}
+	out, err := fake.ListKeys(t.Context(), &kms.ListKeysInput{})
+	if err != nil || len(out.Keys) != 2 {
+		t.Fatalf("%d keys, %v; want two", len(out.Keys), err)
+	}
+	for _, key := range out.Keys {
+		described, err := fake.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: key.KeyArn})
+		if err != nil || described.KeyMetadata.KeyState != types.KeyStatePendingDeletion {
+			t.Errorf("a key is left %s, %v; want it pending deletion", described.KeyMetadata.KeyState, err)
+		}
+	}
+}
+
+// A KMS that is not as it should be is found out.
+func TestDifferences(t *testing.T) {
+	fake := serve(t)
+	key := fake.AddKey(types.KeySpecEccNistP256)
+	for reason, tt := range map[string]struct {
+		match  kmstest.Match
+		effect kmstest.Effect
+		want   string
+	}{
+		"a signature of another key":     {kmstest.Match{Operation: "Sign"}, kmstest.OtherKey(fake.AddKey(types.KeySpecEccNistP256)), "differ  CheckSigner"},
+		"a bare key ID for an ARN":       {kmstest.Match{Operation: "Sign"}, kmstest.Set("KeyId", nil), "differ  Sign ECDSA_SHA_256 RAW 1 bytes"},
+		"a no that is not an exception":  {kmstest.Match{Operation: "Verify"}, kmstest.Respond(200, `{"SignatureValid":false}`), "differ  Verify, a flipped bit"},
+		"another status":                 {kmstest.Match{Operation: "Verify"}, kmstest.Status(404), "differ  Verify, another message"},
+		"an error where there is none":   {kmstest.Match{Operation: "GetPublicKey"}, kmstest.Fail(&types.DisabledException{}), "differ  GetPublicKey"},
+		"another text of the same error": {kmstest.Match{Operation: "GenerateMac"}, kmstest.Fail(&types.InvalidKeyUsageException{}), "text  GenerateMac HMAC_SHA_256 1 bytes"},
+	} {
+		remove := fake.Inject(tt.match, tt.effect)
+		status, stdout, stderr := livecheck(t, "-key", key)
+		remove()
+		if !strings.Contains(stdout, "\n"+tt.want) {
+			t.Errorf("%s: want a row %q:\n%s", reason, tt.want, stdout)
+		}
+		if differs := strings.HasPrefix(tt.want, "differ"); differs != (status == 1) || differs != strings.Contains(stderr, " differences") {
+			t.Errorf("%s: status %d, standard error %q", reason, status, stderr)
+		}
+	}
+}
+
+func TestFailures(t *testing.T) {
+	fake := serve(t)
+	for _, tt := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{"-nonsense"}, 2, "flag provided but not defined"},
+		{[]string{"extra"}, 2, `unexpected argument "extra"`},
+		{[]string{"-key", "a", "-create", "RSA_2048"}, 2, "-key and -create are both given"},
+		{[]string{"-create", "P256"}, 2, `unknown key spec "P256"`},
+		{[]string{"-timeout", "0"}, 2, "-timeout is 0s"},
+		{[]string{"-key", "alias/none"}, 1, "NotFoundException"},
+		{[]string{"-key", fake.AddKey(types.KeySpecRsa2048), "-timeout", "1ns"}, 1, "context deadline exceeded"},
+		{[]string{"-h"}, 0, "Usage of livecheck"},
+	} {
+		if status, _, stderr := livecheck(t, tt.args...); status != tt.status || !strings.Contains(stderr, tt.want) {
+			t.Errorf("%q: status %d, standard error %q; want %d and %q", tt.args, status, stderr, tt.status, tt.want)
+		}
+	}
+}
