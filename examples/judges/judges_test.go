@@ -5,11 +5,17 @@ package judges
 
 import (
 	"crypto"
+	"crypto/hmac"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
@@ -19,6 +25,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/kmssign/kmssign/jwtkms"
+	"github.com/kmssign/kmssign/jwtkms/keyring"
 	"github.com/kmssign/kmssign/kmssigner"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
@@ -148,6 +155,109 @@ func checkThumbprint(t *testing.T, pub crypto.PublicKey, want []byte) {
 	if err != nil || got != base64.RawURLEncoding.EncodeToString(want) {
 		t.Errorf("Thumbprint = %q, %v; want %x", got, err, want)
 	}
+}
+
+// A receiver that has nothing but the address of the JWKS verifies with go-jose and
+// with jwx, by kid, while the key is rotated.
+func TestJWKS(t *testing.T) {
+	ctx, fake := t.Context(), kmstest.New()
+	for alias, spec := range map[string]types.KeySpec{
+		"alias/jwt": types.KeySpecEccNistP256, "alias/jwt-next": types.KeySpecRsa2048, "alias/jwt-prev": types.KeySpecEccNistEdwards25519,
+	} {
+		key := fake.AddKey(spec)
+		if _, err := fake.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &alias, TargetKeyId: &key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ring, err := keyring.New(ctx, fake, "alias/jwt", func(o *keyring.Options) { o.PropagationDelay = -1 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(ring)
+	defer server.Close()
+	promote := func() {
+		_, err := keyring.Rotate(ctx, fake, "alias/jwt", keyring.Promote, func(o *keyring.RotateOptions) { o.Force = true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ring.Refresh(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, change := range []func(){func() {}, promote} {
+		change()
+		compact, err := ring.Sign(ctx, jwt.MapClaims{"exp": time.Now().Add(time.Minute).Unix()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.Get(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		var set jose.JSONWebKeySet
+		if err := json.Unmarshal(data, &set); err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.ES256, jose.RS256})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if keys := set.Key(parsed.Signatures[0].Header.KeyID); len(set.Keys) != 3 || len(keys) != 1 {
+			t.Errorf("go-jose finds %d of %d keys by kid, want 1 of 3", len(keys), len(set.Keys))
+		} else if _, err := parsed.Verify(keys[0]); err != nil {
+			t.Errorf("go-jose: %v", err)
+		}
+		keys, err := jwk.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := jws.Verify([]byte(compact), jws.WithKeySet(keys)); err != nil {
+			t.Errorf("jwx: %v", err)
+		}
+	}
+}
+
+// HMAC tokens: go-jose makes the MAC with the key itself.
+func TestHMAC(t *testing.T) {
+	for method, hash := range map[*jwtkms.SigningMethod]crypto.Hash{
+		jwtkms.HS256: crypto.SHA256, jwtkms.HS384: crypto.SHA384, jwtkms.HS512: crypto.SHA512,
+	} {
+		mac := localMAC{hash, make([]byte, hash.Size())}
+		compact, err := jwt.NewWithClaims(method, jwt.MapClaims{"sub": "alice"}).SignedString(mac)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(method.Alg())})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := parsed.Verify(mac.key); err != nil || string(got) != payload {
+			t.Errorf("%s: Verify = %s, %v", method.Alg(), got, err)
+		}
+	}
+}
+
+// localMAC is a MAC whose key is known, unlike that of a key in KMS.
+type localMAC struct {
+	hash crypto.Hash
+	key  []byte
+}
+
+func (m localMAC) Size() int { return m.hash.Size() }
+func (m localMAC) Generate(msg []byte) ([]byte, error) {
+	h := hmac.New(m.hash.New, m.key)
+	h.Write(msg)
+	return h.Sum(nil), nil
+}
+func (m localMAC) Verify(msg, mac []byte) (bool, error) {
+	want, err := m.Generate(msg)
+	return hmac.Equal(mac, want), err
 }
 
 // An SSH certificate authority on a KMS key.

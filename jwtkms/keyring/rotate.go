@@ -199,6 +199,10 @@ func (t *rotation) promote(ctx context.Context) error {
 	if t.next.is(t.signing) {
 		return nil // promoted already
 	}
+	if t.next.key.KeyState != types.KeyStateEnabled {
+		return fmt.Errorf("%s is %s, want it %s: issuers could not sign with it",
+			aws.ToString(t.next.key.Arn), t.next.key.KeyState, types.KeyStateEnabled)
+	}
 	if err := t.wait("the verifiers do not all have the next key yet", t.delay-t.next.age); err != nil {
 		return err
 	}

@@ -188,6 +188,19 @@ func TestRotateRefuses(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", reason, done, err, tt.want)
 		}
 	}
+	// The next key cannot sign.
+	if _, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Prepare); err != nil {
+		t.Fatal(err)
+	}
+	next, err := fake.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String("alias/jwt-next")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	disable(t, fake, *next.KeyMetadata.KeyId)
+	done, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Promote, func(o *keyring.RotateOptions) { o.Force = true })
+	if len(done) != 0 || err == nil || !strings.Contains(err.Error(), "is Disabled, want it Enabled") {
+		t.Errorf("promote a disabled key: %q, %v", done, err)
+	}
 	// Somebody pointed the previous alias to the signing key.
 	out, err := fake.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String("alias/jwt")})
 	if err != nil {
