@@ -1,0 +1,415 @@
+// Apigateway calls an API Gateway endpoint that wants IAM authorization: it signs the
+// request with AWS Signature Version 4, and writes the token that it gets to standard
+// output. The signing is in transport.go, an http.RoundTripper to copy.
+//
+// Without -url everything runs inside the program, and no AWS account is needed: a
+// gateway on a loopback port that verifies signatures as AWS does, behind it the token
+// service of examples/tokenservice with a fake KMS, or with -service one that runs
+// elsewhere. Claims are posted, and the token is verified with the service's keys.
+//
+//	go -C examples run ./apigateway
+//
+//	go -C examples run ./tokenservice -listen 127.0.0.1:8080
+//	go -C examples run ./apigateway -service http://127.0.0.1:8080
+//
+// With -url it calls that endpoint, with the ordinary AWS configuration: environment,
+// profiles, roles. It needs the permission execute-api:Invoke.
+//
+//	go -C examples run ./apigateway -url https://a1b2c3.execute-api.eu-central-1.amazonaws.com/prod/token -data '{"sub":"alice"}'
+//
+// The Region is that of -region, else the one in the host name, else the configured one:
+// a host name *.execute-api.REGION.amazonaws.com cannot be wrong.
+//
+// Of an answer that has an access_token (RFC 6749 section 5.1) the token goes to standard
+// output, of another the whole body, as it is. What was done goes to standard error. An
+// answer other than 2xx is a failure, and so is a redirect, which is not followed. The
+// exit status is 0, 2 for a wrong command line, and 1 for any other failure.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"regexp"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
+	"github.com/lestrrat-go/jwx/v3/jwk"
+	"github.com/lestrrat-go/jwx/v3/jwt"
+)
+
+// sample are the claims that are posted without -url and -data.
+const sample = `{"sub":"alice","aud":"https://api.example","scope":"read"}`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// request is what the command line asks for.
+type request struct {
+	url     *url.URL // nil: the gateway inside the program
+	service *url.URL // nil: the token service inside the program
+	method  string
+	data    *string // nil: none
+	header  http.Header
+	region  string
+	timeout time.Duration
+}
+
+// errUsage stands for an error that the flag package has reported already.
+var errUsage = errors.New("usage")
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	req, err := parse(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errUsage):
+		return 2
+	case err != nil:
+		fmt.Fprintf(stderr, "apigateway: %v\n", err)
+		return 2
+	}
+	ctx, cancel := context.WithTimeout(ctx, req.timeout)
+	defer cancel()
+	output, report, err := call(ctx, req, stdin)
+	if err != nil {
+		fmt.Fprintf(stderr, "apigateway: %s\n", oneLine(err.Error()))
+		return 1
+	}
+	io.WriteString(stderr, report)
+	if _, err := stdout.Write(output); err != nil {
+		fmt.Fprintf(stderr, "apigateway: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func parse(args []string, stderr io.Writer) (request, error) {
+	req := request{header: http.Header{}}
+	flags := flag.NewFlagSet("apigateway", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	target := flags.String("url", "", "`URL` of an endpoint to call; none: a gateway inside the program")
+	service := flags.String("service", "", "`URL` of a token service for the gateway inside the program; none: one with a fake KMS")
+	flags.StringVar(&req.method, "method", "", "`method` of the request to -url (default: GET, or POST with -data)")
+	flags.StringVar(&req.region, "region", "", "AWS `Region` of -url (default: that in its host name, else the configured one)")
+	flags.DurationVar(&req.timeout, "timeout", 15*time.Second, "give up after this `time`")
+	flags.Func("data", "`body` of the request; @file is what is in a file, - is standard input (default without -url: sample claims)", func(text string) error {
+		req.data = &text
+		return nil
+	})
+	flags.Func("H", "`name:value` of a header; may be repeated (default with a body: Content-Type:application/json)", func(text string) error {
+		name, value, ok := strings.Cut(text, ":")
+		if name = strings.TrimSpace(name); !ok || name == "" {
+			return errors.New("want name:value")
+		}
+		req.header.Add(name, strings.TrimSpace(value))
+		return nil
+	})
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return req, err
+		}
+		return req, errUsage
+	}
+	switch {
+	case flags.NArg() > 0:
+		return req, fmt.Errorf("unexpected argument %q; the flags are listed by -h", flags.Arg(0))
+	case req.timeout <= 0:
+		return req, fmt.Errorf("-timeout is %v, want more than 0", req.timeout)
+	case *target != "" && *service != "":
+		return req, errors.New("-service is for the gateway inside the program: it does not go with -url")
+	case *target == "" && (req.method != "" || req.region != ""):
+		return req, errors.New("-method and -region are for -url")
+	}
+	var err error
+	if req.url, err = parseURL("-url", *target); err != nil {
+		return req, err
+	}
+	if req.service, err = parseURL("-service", *service); err != nil {
+		return req, err
+	}
+	if req.service != nil && req.service.RawQuery != "" {
+		return req, errors.New("-service has a query, want a URL without")
+	}
+	if req.url == nil {
+		req.method = http.MethodPost
+		if req.data == nil {
+			text := sample
+			req.data = &text
+		}
+	}
+	if req.method == "" {
+		req.method = http.MethodGet
+		if req.data != nil {
+			req.method = http.MethodPost
+		}
+	}
+	if _, err := http.NewRequest(req.method, "http://localhost", nil); err != nil {
+		return req, fmt.Errorf("-method is %q, which is no HTTP method", req.method)
+	}
+	return req, nil
+}
+
+// parseURL reads the URL of a flag, nil if it was not given.
+func parseURL(flag, text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	if u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		return nil, fmt.Errorf("%s is %q, want http or https, a host, and neither a user nor a fragment", flag, u.Redacted())
+	}
+	return u, nil
+}
+
+// An endpoint is what to call, and how.
+type endpoint struct {
+	url       string
+	transport *SigV4Transport
+	accessKey string
+	keys      string // URL of the keys to verify the token with; empty: not known
+	close     func()
+}
+
+// call does the work, and returns what belongs to standard output and to standard error.
+func call(ctx context.Context, req request, stdin io.Reader) (output []byte, report string, err error) {
+	body, err := openData(req.data, stdin)
+	if err != nil {
+		return nil, "", err
+	}
+	defer body.Close()
+	open := openInProcess
+	if req.url != nil {
+		open = openURL
+	}
+	to, err := open(ctx, req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer to.close()
+
+	answer, status, err := to.send(ctx, req, body)
+	if err != nil {
+		return nil, "", err
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "request\t%s %s\n", req.method, to.url)
+	fmt.Fprintf(w, "signed by\t%s, for execute-api in %s\n", to.accessKey, to.transport.Region)
+	fmt.Fprintf(w, "status\t%s\n", status)
+	token, ok := accessToken(answer)
+	if ok {
+		answer = []byte(token + "\n")
+	}
+	if to.keys != "" {
+		if !ok {
+			return nil, "", errors.New("the service answered without an access_token")
+		}
+		issuer, err := verify(ctx, to.keys, token)
+		if err != nil {
+			return nil, "", fmt.Errorf("the token does not verify: %w", err)
+		}
+		fmt.Fprintf(w, "issuer\t%s\n", issuer)
+		fmt.Fprintf(w, "verified\tyes, by jwx with the keys of %s\n", to.keys)
+	}
+	w.Flush()
+	return answer, b.String(), nil
+}
+
+// openData returns the body that -data stands for. What comes from a file or standard
+// input is a plain io.Reader, as bodies may be.
+func openData(data *string, stdin io.Reader) (io.ReadCloser, error) {
+	switch {
+	case data == nil:
+		return http.NoBody, nil
+	case *data == "-" || *data == "@-": // the second as curl has it
+		return io.NopCloser(stdin), nil
+	case strings.HasPrefix(*data, "@"):
+		file, err := os.Open((*data)[1:])
+		if err != nil {
+			return nil, fmt.Errorf("-data: %w", err)
+		}
+		return file, nil
+	}
+	return io.NopCloser(strings.NewReader(*data)), nil
+}
+
+// openURL is for a real endpoint and the ordinary AWS configuration.
+func openURL(ctx context.Context, req request) (*endpoint, error) {
+	// The SDK's warnings would stand beside the one line of an error.
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
+	if err != nil {
+		return nil, fmt.Errorf("AWS configuration: %w", err)
+	}
+	region := req.region
+	if region == "" {
+		region = regionOf(req.url.Hostname())
+	}
+	if region == "" {
+		region = cfg.Region
+	}
+	if region == "" {
+		return nil, errors.New("no AWS Region: give -region, set AWS_REGION, or choose a profile that has one")
+	}
+	creds, err := cfg.Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("AWS credentials: %w", err)
+	}
+	return &endpoint{
+		url:       req.url.String(),
+		transport: &SigV4Transport{Credentials: cfg.Credentials, Region: region},
+		accessKey: creds.AccessKeyID,
+		close:     func() {},
+	}, nil
+}
+
+// executeAPI matches the host names that AWS gives to APIs: public, private, dual-stack
+// and in China.
+var executeAPI = regexp.MustCompile(`(?i)\.execute-api\.([a-z0-9-]+)\.(?:vpce\.)?(?:amazonaws\.com|amazonaws\.com\.cn|api\.aws)$`)
+
+// regionOf reads the Region from a host name; empty if it is not there.
+func regionOf(host string) string {
+	if m := executeAPI.FindStringSubmatch(host); m != nil {
+		return strings.ToLower(m[1])
+	}
+	return ""
+}
+
+// send sends the request and returns the answer, if it is a good one.
+func (to *endpoint) send(ctx context.Context, req request, body io.Reader) (answer []byte, status string, err error) {
+	r, err := http.NewRequestWithContext(ctx, req.method, to.url, body)
+	if err != nil {
+		return nil, "", err
+	}
+	r.Header = req.header.Clone()
+	r.Host = r.Header.Get("Host") // net/http has it there; empty: that of the URL
+	if req.data != nil && r.Header.Get("Content-Type") == "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	client := &http.Client{
+		Transport:     to.transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return nil, "", err
+	}
+	answer, err = readAll(resp)
+	if err != nil {
+		return nil, "", fmt.Errorf("the answer of %s: %w", to.url, err)
+	}
+	if resp.StatusCode/100 != 2 {
+		return nil, "", fmt.Errorf("%s %s: %s: %s", req.method, to.url, resp.Status, explain(resp, answer))
+	}
+	return answer, resp.Status, nil
+}
+
+// readAll reads and closes the body of an answer.
+func readAll(resp *http.Response) ([]byte, error) {
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err == nil && len(body) > maxBody {
+		err = fmt.Errorf("more than %d bytes", maxBody) // nor does API Gateway pass on more
+	}
+	return body, err
+}
+
+// explain returns what an answer other than 2xx says: the gateway, an IAM policy, which
+// writes Message, or the token service (RFC 6749 section 5.2).
+func explain(resp *http.Response, body []byte) string {
+	var said struct {
+		Message     string `json:"message"` // encoding/json takes Message, too
+		Description string `json:"error_description"`
+	}
+	text := ""
+	if err := json.Unmarshal(body, &said); err == nil {
+		text = said.Message + said.Description
+	}
+	if location := resp.Header.Get("Location"); text == "" && location != "" {
+		return "to " + location + ", which is not followed"
+	}
+	if text == "" {
+		text = oneLine(string(body))
+		if len(text) > 200 {
+			text = strings.ToValidUTF8(text[:200], "") + "..."
+		}
+	}
+	if text == "" {
+		text = "no message"
+	}
+	// AWS's JSON protocols may append a colon and a link to the name.
+	if kind, _, _ := strings.Cut(resp.Header.Get("X-Amzn-Errortype"), ":"); kind != "" {
+		text = kind + ": " + text
+	}
+	return text
+}
+
+// oneLine makes one line of text that others wrote, with nothing in it that a terminal
+// obeys. (Joined errors span lines, too.)
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}
+
+// accessToken returns the token in an answer that has one.
+func accessToken(answer []byte) (token string, ok bool) {
+	var parsed struct {
+		AccessToken string `json:"access_token"`
+	}
+	err := json.Unmarshal(answer, &parsed)
+	return parsed.AccessToken, err == nil && parsed.AccessToken != ""
+}
+
+// verify does what a receiver of the token would do, with the keys that the service
+// publishes and a library that is not the service's. It returns the token's issuer.
+func verify(ctx context.Context, keysURL, token string) (issuer string, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, keysURL, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return "", err
+	}
+	body, err := readAll(resp)
+	if err != nil {
+		return "", err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s: %s", keysURL, resp.Status)
+	}
+	// Keys of a kind that jwx does not know may stand beside the one that is needed.
+	keys, err := jwk.Parse(body, jwk.WithIgnoreParseError(true))
+	if err != nil {
+		return "", err
+	}
+	verified, err := jwt.ParseString(token, jwt.WithKeySet(keys), jwt.WithAcceptableSkew(time.Minute))
+	if err != nil {
+		return "", err
+	}
+	issuer, _ = verified.Issuer()
+	return issuer, nil
+}
