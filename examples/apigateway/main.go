@@ -126,7 +126,17 @@ func parse(args []string, stderr io.Writer) (request, error) {
 		}
 		return req, errUsage
 	}
+	var empty error
+	flags.Visit(func(f *flag.Flag) {
+		// -url "$URL" with URL unset must not call something else. (An empty body
+		// is one, and a Func has no value to look at.)
+		if f.Name != "data" && f.Name != "H" && f.Value.String() == "" {
+			empty = fmt.Errorf("-%s is empty; leave it out for its default", f.Name)
+		}
+	})
 	switch {
+	case empty != nil:
+		return req, empty
 	case flags.NArg() > 0:
 		return req, fmt.Errorf("unexpected argument %q; the flags are listed by -h", flags.Arg(0))
 	case req.timeout <= 0:
@@ -271,7 +281,7 @@ func openURL(ctx context.Context, req request) (*endpoint, error) {
 	}
 	creds, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("AWS credentials: %w", err)
+		return nil, fmt.Errorf("no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile or a role: %w", err)
 	}
 	return &endpoint{
 		url:       req.url.String(),

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -198,7 +199,9 @@ func TestFailures(t *testing.T) {
 			w.WriteHeader(403)
 			fmt.Fprint(w, `{"message":"one\n\ntwo\u001b[31m"}`)
 		}, "403 Forbidden: one two\uFFFD[31m\n"},
-		"no JSON":    {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, strings.Repeat("x", 1000), http.StatusBadGateway) }, "502 Bad Gateway: " + strings.Repeat("x", 200) + "...\n"},
+		"no JSON": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, strings.Repeat("x", 1000), http.StatusBadGateway)
+		}, "502 Bad Gateway: " + strings.Repeat("x", 200) + "...\n"},
 		"nothing":    {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "500 Internal Server Error: no message\n"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Location", "/b"); w.WriteHeader(307) }, "307 Temporary Redirect: to /b, which is not followed\n"},
 		"too much":   {func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, maxBody+1)) }, "more than 10485760 bytes"},
@@ -214,7 +217,7 @@ func TestFailures(t *testing.T) {
 	fails(t, "403 Forbidden: InvalidSignatureException: The request signature we calculated does not match", 1, "", "-url", api.url)
 	os.Unsetenv("AWS_ACCESS_KEY_ID")
 	os.Unsetenv("AWS_SECRET_ACCESS_KEY")
-	fails(t, "AWS credentials: ", 1, "", "-url", api.url)
+	fails(t, "no AWS credentials: set AWS_ACCESS_KEY_ID", 1, "", "-url", api.url)
 	os.Unsetenv("AWS_REGION")
 	fails(t, "no AWS Region: give -region", 1, "", "-url", api.url)
 	t.Setenv("AWS_PROFILE", "none")
@@ -231,6 +234,16 @@ func TestNoNetwork(t *testing.T) {
 	// Connections to a listener that nobody accepts from are never answered.
 	at := "http://" + listener.Addr().String()
 	fails(t, context.DeadlineExceeded.Error(), 1, "", "-url", at, "-timeout", "50ms")
+	// Nor does standard input always end.
+	never, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	var stderr bytes.Buffer
+	if status := run(t.Context(), []string{"-url", at, "-data", "-", "-timeout", "50ms"}, never, io.Discard, &stderr); status != 1 || !strings.Contains(stderr.String(), "body: context deadline exceeded") {
+		t.Errorf("status %d, standard error %q", status, stderr.String())
+	}
 	listener.Close()
 	fails(t, "connection refused", 1, "", "-url", at)
 }
@@ -266,6 +279,8 @@ func TestNotVerified(t *testing.T) {
 func TestCommandLine(t *testing.T) {
 	for want, args := range map[string][]string{
 		`unexpected argument "x"`: {"x"},
+		"-url is empty":           {"-url", ""},
+		"-service is empty":       {"-service="},
 		"-timeout is 0s":          {"-timeout", "0"},
 		"does not go with -url":   {"-url", "http://a.example", "-service", "http://b.example"},
 		"-method and -region":     {"-method", "GET"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -78,8 +79,9 @@ type SigV4Transport struct {
 	Now func() time.Time
 }
 
-// RoundTrip signs a copy of r and has Base send it. As far as it reads r.Body it heeds no
-// context: give a body that ends.
+// RoundTrip signs a copy of r and has Base send it. If the context of r ends while the
+// body is being read, RoundTrip returns at once, and leaves that one Read behind if
+// closing the body does not end it.
 func (t *SigV4Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		defer r.Body.Close() // a RoundTripper always does
@@ -245,16 +247,27 @@ func isNormal(escaped string) bool {
 }
 
 func (t *SigV4Transport) readBody(r *http.Request) ([]byte, error) {
-	if r.Body == nil {
+	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
 	limit := t.MaxBody
 	if limit == 0 {
 		limit = 10 << 20
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("body: %w", err)
+	var body []byte
+	done := make(chan error, 1)
+	go func() {
+		read, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+		body = read
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			return nil, fmt.Errorf("body: %w", err)
+		}
+	case <-r.Context().Done():
+		return nil, fmt.Errorf("body: %w", context.Cause(r.Context()))
 	}
 	if int64(len(body)) > limit {
 		return nil, fmt.Errorf("the body has more than %d bytes", limit)
