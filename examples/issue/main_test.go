@@ -19,8 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/kmssign/kmssign/examples/internal/awsenv"
 	"github.com/kmssign/kmssign/jwtkms"
-	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
 // invoke runs the program.
@@ -40,40 +40,6 @@ func issued(t *testing.T, stdin string, args ...string) string {
 		t.Fatalf("issue %q: status %d, standard output %q, standard error:\n%s", args, status, stdout, stderr)
 	}
 	return token
-}
-
-// serve makes the ordinary AWS environment one that reaches a fake KMS.
-func serve(t *testing.T) (*kmstest.KMS, *kmstest.Server) {
-	t.Helper()
-	fake := kmstest.New()
-	server := kmstest.NewServer(fake)
-	t.Cleanup(server.Close)
-	isolate(t)
-	credentials, err := server.Config().Credentials.Retrieve(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("AWS_ACCESS_KEY_ID", credentials.AccessKeyID)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", credentials.SecretAccessKey)
-	t.Setenv("AWS_ENDPOINT_URL_KMS", server.URL)
-	t.Setenv("AWS_REGION", server.Config().Region)
-	return fake, server
-}
-
-// isolate removes this machine's AWS configuration.
-func isolate(t *testing.T) {
-	t.Helper()
-	for _, pair := range os.Environ() {
-		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
-			t.Setenv(name, "") // so that it is restored
-			os.Unsetenv(name)
-		}
-	}
-	none := filepath.Join(t.TempDir(), "none")
-	t.Setenv("AWS_CONFIG_FILE", none)
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", none)
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true") // no network but loopback
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")             // no waiting between attempts
 }
 
 func TestDefault(t *testing.T) {
@@ -140,7 +106,7 @@ func TestEveryAlg(t *testing.T) {
 
 // With -key and no -alg the key decides, whatever kind it is.
 func TestEveryKeySpec(t *testing.T) {
-	fake, _ := serve(t)
+	fake := awsenv.Serve(t)
 	for spec, alg := range map[types.KeySpec]string{
 		types.KeySpecEccNistP256:         "ES256",
 		types.KeySpecEccNistP384:         "ES384",
@@ -263,7 +229,7 @@ func TestBadClaims(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
-	fake, _ := serve(t)
+	fake := awsenv.Serve(t)
 	key := fake.AddKey(types.KeySpecEccNistP384)
 	alias := "alias/token-signing"
 	if _, err := fake.CreateAlias(t.Context(), &kms.CreateAliasInput{AliasName: &alias, TargetKeyId: &key}); err != nil {
@@ -288,7 +254,7 @@ func TestKey(t *testing.T) {
 
 // With no Region configured the ARN's own will do.
 func TestRegionOfARN(t *testing.T) {
-	fake, _ := serve(t)
+	fake := awsenv.Serve(t)
 	key := fake.AddKey(types.KeySpecEccNistP256)
 	os.Unsetenv("AWS_REGION")
 	fails(t, "no AWS Region: set AWS_REGION", 1, "", "-key", key)
@@ -296,7 +262,7 @@ func TestRegionOfARN(t *testing.T) {
 }
 
 func TestCredentials(t *testing.T) {
-	fake, _ := serve(t)
+	fake := awsenv.Serve(t)
 	key := fake.AddKey(types.KeySpecEccNistP256)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
 	fails(t, "InvalidSignatureException", 1, "", "-key", key)
@@ -306,7 +272,7 @@ func TestCredentials(t *testing.T) {
 }
 
 func TestNoNetwork(t *testing.T) {
-	serve(t)
+	awsenv.Serve(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

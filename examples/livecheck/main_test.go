@@ -2,43 +2,19 @@ package main
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
+	"github.com/kmssign/kmssign/examples/internal/awsenv"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// serve makes the ordinary AWS environment one that reaches a fake KMS: the live one of
-// these tests.
+// serve makes the live KMS of these tests.
 func serve(t *testing.T) *kmstest.KMS {
-	t.Helper()
-	fake := kmstest.New(func(o *kmstest.Options) { o.Region, o.AccountID = "eu-central-1", "444455556666" })
-	server := kmstest.NewServer(fake)
-	t.Cleanup(server.Close)
-	for _, pair := range os.Environ() {
-		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
-			t.Setenv(name, "") // so that it is restored
-			os.Unsetenv(name)
-		}
-	}
-	none := filepath.Join(t.TempDir(), "none")
-	t.Setenv("AWS_CONFIG_FILE", none)
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", none)
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	credentials, err := server.Config().Credentials.Retrieve(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("AWS_ACCESS_KEY_ID", credentials.AccessKeyID)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", credentials.SecretAccessKey)
-	t.Setenv("AWS_ENDPOINT_URL_KMS", server.URL)
-	t.Setenv("AWS_REGION", "eu-central-1")
-	return fake
+	return awsenv.Serve(t, func(o *kmstest.Options) { o.Region, o.AccountID = "eu-central-1", "444455556666" })
 }
 
 func livecheck(t *testing.T, args ...string) (status int, stdout, stderr string) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"github.com/kmssign/kmssign/jwtkms/keyring"
+	"github.com/kmssign/kmssign/examples/internal/awsenv"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
@@ -24,30 +24,8 @@ import (
 // alias/jwt names a key.
 func serve(t *testing.T) *kmstest.KMS {
 	t.Helper()
-	fake := kmstest.New()
-	server := kmstest.NewServer(fake)
-	t.Cleanup(server.Close)
+	fake := awsenv.Serve(t)
 	createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
-
-	// Nothing of this machine's own configuration, and no network but loopback.
-	for _, pair := range os.Environ() {
-		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
-			t.Setenv(name, "") // so that it is restored
-			os.Unsetenv(name)
-		}
-	}
-	credentials, err := server.Config().Credentials.Retrieve(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	none := filepath.Join(t.TempDir(), "none")
-	for name, value := range map[string]string{
-		"AWS_CONFIG_FILE": none, "AWS_SHARED_CREDENTIALS_FILE": none, "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
-		"AWS_ACCESS_KEY_ID": credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": credentials.SecretAccessKey,
-		"AWS_ENDPOINT_URL_KMS": server.URL, "AWS_REGION": server.Config().Region,
-	} {
-		t.Setenv(name, value)
-	}
 	return fake
 }
 

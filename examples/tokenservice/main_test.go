@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -18,46 +17,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
+	"github.com/kmssign/kmssign/examples/internal/awsenv"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
-
-// isolate removes this machine's AWS configuration, and any network but loopback.
-func isolate(t *testing.T) {
-	t.Helper()
-	for _, pair := range os.Environ() {
-		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
-			t.Setenv(name, "") // so that it is restored
-			os.Unsetenv(name)
-		}
-	}
-	none := filepath.Join(t.TempDir(), "none")
-	for name, value := range map[string]string{
-		"AWS_CONFIG_FILE": none, "AWS_SHARED_CREDENTIALS_FILE": none, "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
-	} {
-		t.Setenv(name, value)
-	}
-}
 
 // serveKMS makes the ordinary AWS environment one that reaches a fake KMS in which
 // alias/tokens names a key.
 func serveKMS(t *testing.T) *kmstest.KMS {
 	t.Helper()
-	isolate(t)
-	fake := kmstest.New()
-	server := kmstest.NewServer(fake)
-	t.Cleanup(server.Close)
+	fake := awsenv.Serve(t)
 	_, err := fake.CreateAlias(t.Context(), &kms.CreateAliasInput{AliasName: aws.String("alias/tokens"), TargetKeyId: aws.String(fake.AddKey(types.KeySpecEccNistP384))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	credentials, err := server.Config().Credentials.Retrieve(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("AWS_ACCESS_KEY_ID", credentials.AccessKeyID)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", credentials.SecretAccessKey)
-	t.Setenv("AWS_ENDPOINT_URL_KMS", server.URL)
-	t.Setenv("AWS_REGION", server.Config().Region)
 	return fake
 }
 
@@ -119,7 +91,7 @@ func reached(fake *kmstest.KMS, operation string, calls int) {
 }
 
 func TestDefault(t *testing.T) {
-	isolate(t)
+	awsenv.Isolate(t)
 	url, first, stop := start(t, "-claims", "scope, tenant", "-lifetime", "1m")
 	if first["msg"] != "serving" || first["fake"] != true || first["issuer"] != url {
 		t.Errorf("the first line of the log is %v", first)
