@@ -219,13 +219,14 @@ func TestWrongUsage(t *testing.T) {
 }
 
 func TestBadClaims(t *testing.T) {
-	fails(t, "no such file or directory", 1, "", "-claims", "/nonexistent/claims.json")
+	none := filepath.Join(t.TempDir(), "none", "file")
+	fails(t, "no such file or directory", 1, "", "-claims", none)
 	fails(t, "claims: standard input is no JSON object: ", 1, "{", "-claims", "-")
 	fails(t, "claims: standard input is no JSON object: ", 1, "", "-claims", "-")
 	fails(t, "claims: standard input is no JSON object: ", 1, `["a"]`, "-claims", "-")
 	fails(t, "claims: standard input is null", 1, "null", "-claims", "-")
 	fails(t, "claims: standard input has more after the JSON object", 1, "{} {}", "-claims", "-")
-	fails(t, "no such file or directory", 1, "", "-pub", "/nonexistent/pub.pem")
+	fails(t, "no such file or directory", 1, "", "-pub", none)
 }
 
 func TestKey(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
-	"github.com/kmssign/kmssign/jwtkms/keyring"
 	"github.com/kmssign/kmssign/examples/internal/awsenv"
+	"github.com/kmssign/kmssign/jwtkms/keyring"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
