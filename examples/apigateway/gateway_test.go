@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -35,10 +37,10 @@ type api struct {
 	url     string // of the stage
 	gateway *gateway
 	creds   aws.Credentials
-	header  http.Header // of the last request that reached the service
 
 	mu  sync.Mutex
-	got echo
+	got echo          // what reached the service last
+	raw *http.Request // the same
 }
 
 func newAPI(t *testing.T) *api {
@@ -62,7 +64,7 @@ func newAPI(t *testing.T) *api {
 func (api *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	api.mu.Lock()
-	api.header = r.Header
+	api.raw = r
 	api.got = echo{r.Method, r.URL.EscapedPath(), r.URL.RawQuery, string(body), r.Header.Get("Content-Type"), r.Header.Values(callerHeader)}
 	api.mu.Unlock()
 	w.Write(body)
@@ -245,9 +247,34 @@ func TestGatewayHeaders(t *testing.T) {
 		callerHeader: callerARN, "Accept": "application/json", "Content-Encoding": "gzip", "X-Forwarded-For": "", "Cookie": "", "X-Other": "",
 		"Authorization": "", "X-Amz-Security-Token": "",
 	} {
-		if got := strings.Join(api.header.Values(name), ","); got != want {
+		if got := strings.Join(api.raw.Header.Values(name), ","); got != want {
 			t.Errorf("%s arrived as %q, want %q", name, got, want)
 		}
+	}
+}
+
+// A body that came in chunks goes on with its length, to the service's own host.
+func TestGatewayChunks(t *testing.T) {
+	api := newAPI(t)
+	r, err := http.NewRequest("POST", api.url+"/token", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte("body"))
+	if err := v4.NewSigner().SignHTTP(t.Context(), testCreds, r, hex.EncodeToString(sum[:]), "execute-api", region, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	r.Body, r.ContentLength, r.Trailer = io.NopCloser(strings.NewReader("body")), -1, http.Header{"X-Trailer": {"x"}}
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 || api.raw.ContentLength != 4 || api.raw.TransferEncoding != nil || api.last().Body != "body" {
+		t.Errorf("%s, arrived with the length %d, in %q", resp.Status, api.raw.ContentLength, api.raw.TransferEncoding)
+	}
+	if "http://"+api.raw.Host == strings.TrimSuffix(api.url, "/"+stage) {
+		t.Errorf("the service was called %s, as the gateway is", api.raw.Host)
 	}
 }
 

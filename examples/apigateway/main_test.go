@@ -170,6 +170,11 @@ func TestURL(t *testing.T) {
 			t.Errorf("%q: arrived as %q, want %q", tt.args, got, tt.want)
 		}
 	}
+	hosts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Host) }))
+	defer hosts.Close()
+	if _, stdout, stderr := invoke(t, "", "-url", hosts.URL, "-H", "Host: api.example"); stdout != "api.example" {
+		t.Errorf("called as %q:\n%s", stdout, stderr)
+	}
 	// Of a token response the token alone.
 	status, stdout, _ := invoke(t, "", "-url", api.url+"/token", "-data", `{"access_token":"a.b.c","token_type":"Bearer"}`)
 	if status != 0 || stdout != "a.b.c\n" {
@@ -251,10 +256,38 @@ func TestNoNetwork(t *testing.T) {
 // A service whose keys do not verify its token is a failure.
 func TestNotVerified(t *testing.T) {
 	isolate(t)
+	to, stop, err := startService(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	resp, err := http.Get(to.JoinPath("/.well-known/jwks.json").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := readAll(resp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err = http.Post(to.JoinPath("/token").String(), "application/json", strings.NewReader(sample)); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := readAll(resp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _ := accessToken(answer)
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		t.Fatalf("the service answered %s", answer)
+	}
+	forged := `{"access_token":"` + parts[0] + ".eyJzdWIiOiJhZG1pbiJ9." + parts[2] + `"}`
 	for name, tt := range map[string]struct{ token, keys, want string }{
-		"no token":    {`{}`, `{"keys":[]}`, "without an access_token"},
-		"not a token": {`{"access_token":"a.b.c"}`, `{"keys":[]}`, "the token does not verify"},
-		"not keys":    {`{"access_token":"a.b.c"}`, `<html>`, "the token does not verify"},
+		"other claims": {forged, string(keys), "the token does not verify"},
+		"other keys":   {string(answer), `{"keys":[]}`, "the token does not verify"},
+		"no token":     {`{}`, `{"keys":[]}`, "without an access_token"},
+		"not a token":  {`{"access_token":"a.b.c"}`, `{"keys":[]}`, "the token does not verify"},
+		"not keys":     {`{"access_token":"a.b.c"}`, `<html>`, "the token does not verify"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mux := http.NewServeMux()

@@ -128,6 +128,9 @@ func (api *api) checkArrives(t *testing.T, method, target, body string) {
 	if query, err := url.ParseQuery(got.Query); err != nil || !reflect.DeepEqual(query, r.URL.Query()) {
 		t.Errorf("the query arrived as %q, %v", got.Query, err)
 	}
+	if strings.Contains(got.Query, "+") { // which some take for a plus
+		t.Errorf("the query arrived as %q", got.Query)
+	}
 	got.Query = ""
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("arrived as %.500v\nwant %.500v", got, want)
@@ -166,9 +169,11 @@ func TestHeaders(t *testing.T) {
 	creds := testCreds
 	creds.SessionToken = ""
 	transport.Credentials = static(creds)
-	r.Header = nil // net/http allows it
-	if _, err := transport.RoundTrip(r); err != nil || sent.Values("X-Amz-Security-Token") != nil {
-		t.Errorf("%v, X-Amz-Security-Token %q", err, sent.Values("X-Amz-Security-Token"))
+	for _, header := range []http.Header{{"X-Amz-Security-Token": {"stale"}}, nil} { // net/http allows nil
+		r.Header = header
+		if _, err := transport.RoundTrip(r); err != nil || sent.Values("X-Amz-Security-Token") != nil {
+			t.Errorf("%v, X-Amz-Security-Token %q", err, sent.Values("X-Amz-Security-Token"))
+		}
 	}
 }
 
@@ -248,6 +253,19 @@ func TestBrokenBody(t *testing.T) {
 		t.Errorf("%v, want %v", err, io.ErrUnexpectedEOF)
 	}
 }
+
+// A body without end is read up to the limit.
+func TestEndlessBody(t *testing.T) {
+	transport := &SigV4Transport{Credentials: static(testCreds), Region: region}
+	r, _ := http.NewRequest("POST", "http://127.0.0.1:1/prod", endless{})
+	if _, err := transport.RoundTrip(r); err == nil || !strings.Contains(err.Error(), "more than 10485760 bytes") {
+		t.Error(err)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 type brokenReader struct{}
 
