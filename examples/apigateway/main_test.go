@@ -18,6 +18,8 @@ import (
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/kmssign/kmssign/examples/internal/awsenv"
 )
 
 // invoke runs the program.
@@ -51,26 +53,10 @@ func fails(t *testing.T, want string, status int, stdin string, args ...string) 
 	}
 }
 
-// isolate removes this machine's AWS configuration.
-func isolate(t *testing.T) {
-	t.Helper()
-	for _, pair := range os.Environ() {
-		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
-			t.Setenv(name, "") // so that it is restored
-			os.Unsetenv(name)
-		}
-	}
-	none := filepath.Join(t.TempDir(), "none")
-	t.Setenv("AWS_CONFIG_FILE", none)
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", none)
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true") // no network but loopback
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")             // no waiting between attempts
-}
-
 // configure makes the ordinary AWS environment one that the gateway of newAPI lets in.
 func configure(t *testing.T) {
 	t.Helper()
-	isolate(t)
+	awsenv.Isolate(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", testCreds.AccessKeyID)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", testCreds.SecretAccessKey)
 	t.Setenv("AWS_SESSION_TOKEN", testCreds.SessionToken)
@@ -78,7 +64,7 @@ func configure(t *testing.T) {
 }
 
 func TestDefault(t *testing.T) {
-	isolate(t)
+	awsenv.Isolate(t)
 	claims, stderr := issued(t, "")
 	if claims["sub"] != "alice" || claims["scope"] != "read" || claims["jti"] == nil {
 		t.Errorf("claims %v", claims)
@@ -105,7 +91,7 @@ func TestDefault(t *testing.T) {
 
 // TestTwoCommands runs the token service as a program of its own.
 func TestTwoCommands(t *testing.T) {
-	isolate(t)
+	awsenv.Isolate(t)
 	program := filepath.Join(t.TempDir(), "tokenservice")
 	if out, err := exec.Command("go", "build", "-o", program, "../tokenservice").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -255,7 +241,7 @@ func TestNoNetwork(t *testing.T) {
 
 // A service whose keys do not verify its token is a failure.
 func TestNotVerified(t *testing.T) {
-	isolate(t)
+	awsenv.Isolate(t)
 	to, stop, err := startService(t.Context())
 	if err != nil {
 		t.Fatal(err)
