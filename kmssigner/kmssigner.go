@@ -131,8 +131,17 @@ type Options struct {
 	KeepAlias bool
 
 	// SkipVerification leaves out the last check of each signature, verifying
-	// it with the public key. It saves about the time of one verification per
-	// signature, little beside the network call. The presence, length and
+	// it with the public key. It saves the time of one verification per signature,
+	// little beside the network call. On one core of an AMD EPYC with Go 1.26 that
+	// was, in milliseconds ("go test -run '^$' -bench Sign ./kmssigner" has the
+	// figures of yours):
+	//
+	//	RSA 2048   0.02        P-256      0.05
+	//	Ed25519    0.04        secp256k1  0.1
+	//	ML-DSA-44  0.09        P-384      0.4
+	//	                       P-521      1.4
+	//
+	// The presence, length and
 	// encoding of a signature are checked all the same, and ML-DSA signatures with a
 	// context are verified all the same. It means nothing to an HMAC.
 	SkipVerification bool

@@ -1,0 +1,215 @@
+package kmssigner_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/kmssign/kmssign/kmssigner"
+	"github.com/kmssign/kmssign/kmssigner/kmstest"
+)
+
+// canned is a Client that answers every Sign alike, at no cost of its own.
+type canned struct {
+	kmssigner.Client
+	out *kms.SignOutput
+}
+
+func (c *canned) Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error) {
+	return c.out, nil
+}
+
+// newCanned makes a Signer over a canned signature that is right for costMessage.
+func newCanned(tb testing.TB, spec types.KeySpec, opts crypto.SignerOpts, optFns ...func(*kmssigner.Options)) (*canned, *kmssigner.Signer) {
+	tb.Helper()
+	fake := kmstest.New()
+	keyID := fake.AddKey(spec)
+	client := &canned{Client: fake}
+	recorder := &spy{Client: fake, editSign: func(out *kms.SignOutput) (*kms.SignOutput, error) {
+		client.out = out
+		return out, nil
+	}}
+	first, err := kmssigner.New(tb.Context(), recorder, keyID)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := first.SignMessage(nil, costMessage, opts); err != nil {
+		tb.Fatal(err)
+	}
+	signer, err := kmssigner.New(tb.Context(), client, keyID, optFns...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return client, signer
+}
+
+// costMessage is as long as the signing input of an ordinary token.
+var costMessage = bytes.Repeat([]byte{'m'}, 300)
+
+var costSchemes = []struct {
+	spec types.KeySpec
+	opts crypto.SignerOpts
+}{
+	{types.KeySpecEccNistP256, crypto.SHA256},
+	{types.KeySpecEccNistP384, crypto.SHA384},
+	{types.KeySpecEccNistP521, crypto.SHA512},
+	{types.KeySpecEccSecgP256k1, crypto.SHA256},
+	{types.KeySpecRsa2048, crypto.SHA256},
+	{types.KeySpecRsa2048, &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash}},
+	{types.KeySpecEccNistEdwards25519, crypto.Hash(0)},
+	{types.KeySpecMlDsa44, crypto.Hash(0)},
+}
+
+func skipVerification(o *kmssigner.Options) { o.SkipVerification = true }
+
+// A signature costs at most two allocations beside the client's own: the request, and
+// the digest of a message. Verifying is left out, and the context has a deadline: what
+// those cost is crypto's and context's.
+func TestAllocations(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 1<<62)
+	defer cancel()
+	for _, s := range costSchemes {
+		_, signer := newCanned(t, s.spec, s.opts, skipVerification)
+		bound := signer.WithContext(ctx)
+		digest := digestOf(s.opts, costMessage)
+		for name, sign := range map[string]func() error{
+			"Sign":        func() error { _, err := bound.Sign(nil, digest, s.opts); return err },
+			"SignMessage": func() error { _, err := bound.SignMessage(nil, costMessage, s.opts); return err },
+		} {
+			allocs := testing.AllocsPerRun(100, func() {
+				if err := sign(); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if allocs > 2 {
+				t.Errorf("%s, %s: %v allocations, want at most 2", s.spec, name, allocs)
+			}
+		}
+	}
+}
+
+// One call for a signature, and none when nothing is signed.
+func TestCalls(t *testing.T) {
+	fake := kmstest.New()
+	signer := newSigner(t, fake, fake.AddKey(types.KeySpecEccNistP256))
+	for range 10 {
+		if _, err := signer.SignMessage(nil, costMessage, crypto.SHA256); err != nil {
+			t.Fatal(err)
+		}
+		signer.Public()
+	}
+	if fake.Calls("Sign") != 10 || fake.Calls("") != 11 {
+		t.Errorf("%d Sign calls of %d, want 10 of 11", fake.Calls("Sign"), fake.Calls(""))
+	}
+}
+
+// transport answers the SDK's client without a network.
+type transport struct{ body []byte }
+
+func (t transport) Do(*http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: http.StatusOK,
+		Header:     http.Header{"Content-Type": {"application/x-amz-json-1.1"}},
+		Body:       io.NopCloser(bytes.NewReader(t.body)),
+	}, nil
+}
+
+// captured is the body of KMS's answer to the Sign call of a Signer, as it is on the wire.
+func captured(b *testing.B, spec types.KeySpec, opts crypto.SignerOpts) (keyARN string, public crypto.PublicKey, body []byte) {
+	b.Helper()
+	fake := kmstest.New()
+	server := kmstest.NewServer(fake)
+	defer server.Close()
+	var mu sync.Mutex
+	tap := &tap{mu: &mu, body: &body}
+	signer, err := kmssigner.New(b.Context(), server.Client(), fake.AddKey(spec), func(o *kmssigner.Options) {
+		o.ClientOptions = append(o.ClientOptions, func(o *kms.Options) { o.HTTPClient = tap })
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := signer.SignMessage(nil, costMessage, opts); err != nil {
+		b.Fatal(err)
+	}
+	return signer.KeyARN(), signer.Public(), body
+}
+
+// tap keeps the last answer that passes.
+type tap struct {
+	http.Client
+	mu   *sync.Mutex
+	body *[]byte
+}
+
+func (t *tap) Do(r *http.Request) (*http.Response, error) {
+	resp, err := t.Client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	t.mu.Lock()
+	*t.body = data
+	t.mu.Unlock()
+	resp.Body = io.NopCloser(bytes.NewReader(data))
+	return resp, err
+}
+
+// BenchmarkSign compares, in one run and over the SDK's real client on a transport that
+// answers at once, the bare client call, a Signer that does not verify, and one that does.
+//
+//	go test -run '^$' -bench Sign ./kmssigner
+func BenchmarkSign(b *testing.B) {
+	for _, s := range costSchemes {
+		keyARN, public, body := captured(b, s.spec, s.opts)
+		client := kms.New(kms.Options{
+			Region:     "us-east-1",
+			HTTPClient: transport{body},
+			Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "s"}, nil
+			}),
+		})
+		name := string(s.spec)
+		if _, ok := s.opts.(*rsa.PSSOptions); ok {
+			name += "-PSS"
+		}
+		ctx, cancel := context.WithTimeout(b.Context(), 1<<62)
+		defer cancel()
+		digest := digestOf(s.opts, costMessage)
+		b.Run(name+"/client", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := client.Sign(ctx, &kms.SignInput{
+					KeyId: &keyARN, Message: digest, MessageType: types.MessageTypeDigest, SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256,
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		for variant, skip := range map[string]bool{"signer": true, "verifying": false} {
+			signer, err := kmssigner.New(ctx, client, keyARN, func(o *kmssigner.Options) { o.PublicKey, o.SkipVerification = public, skip })
+			if err != nil {
+				b.Fatal(err)
+			}
+			bound := signer.WithContext(ctx)
+			b.Run(name+"/"+variant, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := bound.Sign(nil, digest, s.opts); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
