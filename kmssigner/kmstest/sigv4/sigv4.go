@@ -9,12 +9,14 @@
 package sigv4
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,7 +73,11 @@ func (v Verifier) verify(r *http.Request, body []byte) *smithy.GenericAPIError {
 	if refusal := v.checkScope(r, a, at); refusal != nil {
 		return refusal
 	}
-	want := a.sign(v.Credentials.SecretAccessKey, date, canonicalRequest(r, a.signedHeaders, body))
+	canonical, err := canonicalRequest(r, a.signedHeaders, body)
+	if err != nil {
+		return refuse("InvalidSignatureException", "The query string cannot be read: %v", err)
+	}
+	want := a.sign(v.Credentials.SecretAccessKey, date, canonical)
 	if subtle.ConstantTimeCompare([]byte(want), []byte(a.signature)) != 1 {
 		return refuse("InvalidSignatureException", "The request signature we calculated does not match the signature you provided. "+
 			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
@@ -134,7 +140,7 @@ func parseAuthorization(h string) (authorization, *smithy.GenericAPIError) {
 // headers that the caller says it has signed, whichever they are: SDKs differ in
 // that (the Go SDK's signer never signs User-Agent, others do), and a header that
 // a proxy added is none of the signature's business.
-func canonicalRequest(r *http.Request, signedHeaders []string, body []byte) string {
+func canonicalRequest(r *http.Request, signedHeaders []string, body []byte) (string, error) {
 	var headers strings.Builder
 	for _, name := range signedHeaders {
 		values := slices.Clone(r.Header.Values(name))
@@ -153,19 +159,52 @@ func canonicalRequest(r *http.Request, signedHeaders []string, body []byte) stri
 	if path == "" {
 		path = "/"
 	}
-	query := r.URL.Query()
-	for _, values := range query { // Encode sorts the names
-		slices.Sort(values)
+	query, err := canonicalQuery(r.URL.RawQuery)
+	if err != nil {
+		return "", err
 	}
 	sum := sha256.Sum256(body)
 	return strings.Join([]string{
 		r.Method,
 		httpbinding.EscapePath(path, false), // a second time, as all services but S3 do
-		strings.ReplaceAll(query.Encode(), "+", "%20"),
+		query,
 		headers.String(),
 		strings.Join(signedHeaders, ";"),
 		hex.EncodeToString(sum[:]),
-	}, "\n")
+	}, "\n"), nil
+}
+
+// canonicalQuery encodes the parameters and then sorts them by name and value. Every
+// byte of the query is in it: what url.Values would drop would go unsigned.
+func canonicalQuery(raw string) (string, error) {
+	type parameter struct{ name, value string }
+	var parameters []parameter
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		var p parameter
+		for _, part := range []struct {
+			raw string
+			to  *string
+		}{{name, &p.name}, {value, &p.value}} {
+			text, err := url.QueryUnescape(part.raw)
+			if err != nil {
+				return "", err
+			}
+			*part.to = strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
+		}
+		parameters = append(parameters, p)
+	}
+	slices.SortFunc(parameters, func(a, b parameter) int {
+		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.value, b.value))
+	})
+	var pairs []string
+	for _, p := range parameters {
+		pairs = append(pairs, p.name+"="+p.value)
+	}
+	return strings.Join(pairs, "&"), nil
 }
 
 // sign computes the signature of a canonical request, in hexadecimal.

@@ -47,7 +47,11 @@ func TestSigV4Vectors(t *testing.T) {
 			t.Fatal(err)
 		}
 		a := authorization{date: "20150830", region: "us-east-1", service: tt.service, terminator: "aws4_request"}
-		got := a.sign(secret, "20150830T123600Z", canonicalRequest(r, strings.Split(tt.signed, ";"), nil))
+		canonical, err := canonicalRequest(r, strings.Split(tt.signed, ";"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := a.sign(secret, "20150830T123600Z", canonical)
 		if got != tt.signature {
 			t.Errorf("%s: signature %s, want %s", tt.name, got, tt.signature)
 		}
@@ -82,6 +86,7 @@ func TestTheSDKsSigner(t *testing.T) {
 	for _, target := range []string{
 		"/", "", "/stage/token", "/stage/a%20b/c", "/stage/%C3%A9", "/a%2Fb", "/a+b", "/~user/x.y-z_0",
 		"/?b=2&a=1", "/?a=2&a=1&a=", "/?flag", "/?q=a%20b&r=a%2Bb&s=%C3%A9&t=a/b", "/p?x=%7E&y=*&z=!'()",
+		"/?t=a/b&t=a-b", "/?a/=1&a-=2", "/?a=1&a-=2&a~=3", "/?%C3%A9=1&z=2",
 	} {
 		for _, body := range []string{"", `{"sub":"alice"}`} {
 			r := signed(t, http.MethodPost, target, body, time.Now(), verifier.Credentials, verifier.Service, verifier.Region)
@@ -123,6 +128,8 @@ func TestRefusals(t *testing.T) {
 		{"another path", now, verifier.Credentials, func(r *http.Request) { r.URL.Path = "/stage/admin" }, body, "InvalidSignatureException", "does not match"},
 		{"another query", now, verifier.Credentials, func(r *http.Request) { r.URL.RawQuery = "a=1&b=3" }, body, "InvalidSignatureException", "does not match"},
 		{"a parameter more", now, verifier.Credentials, func(r *http.Request) { r.URL.RawQuery += "&c=3" }, body, "InvalidSignatureException", "does not match"},
+		{"a parameter that url.Values drops", now, verifier.Credentials, func(r *http.Request) { r.URL.RawQuery += "&admin;=1" }, body, "InvalidSignatureException", "does not match"},
+		{"a parameter that cannot be read", now, verifier.Credentials, func(r *http.Request) { r.URL.RawQuery += "&b%zz=1" }, body, "InvalidSignatureException", "cannot be read"},
 		{"another host", now, verifier.Credentials, func(r *http.Request) { r.Host = "other.example" }, body, "InvalidSignatureException", "does not match"},
 		{"another content type", now, verifier.Credentials, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, body, "InvalidSignatureException", "does not match"},
 		{"an unsigned x-amz- header", now, verifier.Credentials, func(r *http.Request) { r.Header.Set("X-Amz-New", "x") }, body, "InvalidSignatureException", "'x-amz-new' must be a 'SignedHeader'"},
