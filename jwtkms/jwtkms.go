@@ -34,6 +34,11 @@
 // once. To parse with a method of this package in place of golang-jwt's of the
 // same name, as HS256 with a KMS key demands, see [SigningMethod.Keyfunc].
 //
+// # Publishing keys
+//
+// [SigningMethod.JWK] makes the JWK of a public key, and [Thumbprint] its kid. To change
+// keys, and to serve a JWKS, see package keyring.
+//
 // # Cost
 //
 // A token costs one signature of the Signer, so one Sign call of a KMS key. It

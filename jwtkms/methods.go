@@ -22,30 +22,30 @@ import (
 // The methods, one for each JWS algorithm that a KMS key can sign with. Where
 // golang-jwt has the algorithm, its own method verifies.
 var (
-	ES256 = newES(elliptic.P256(), crypto.SHA256, jwt.SigningMethodES256) // ECDSA on P-256 with SHA-256
-	ES384 = newES(elliptic.P384(), crypto.SHA384, jwt.SigningMethodES384) // ECDSA on P-384 with SHA-384
-	ES512 = newES(elliptic.P521(), crypto.SHA512, jwt.SigningMethodES512) // ECDSA on P-521 with SHA-512
+	ES256 *SigningMethod = newES(elliptic.P256(), crypto.SHA256, jwt.SigningMethodES256) // ECDSA on P-256 with SHA-256
+	ES384 *SigningMethod = newES(elliptic.P384(), crypto.SHA384, jwt.SigningMethodES384) // ECDSA on P-384 with SHA-384
+	ES512 *SigningMethod = newES(elliptic.P521(), crypto.SHA512, jwt.SigningMethodES512) // ECDSA on P-521 with SHA-512
 
-	ES256K = newES256K() // ECDSA on secp256k1 with SHA-256; see Register
+	ES256K *SigningMethod = newES256K() // ECDSA on secp256k1 with SHA-256; see Register
 
-	RS256 = newRS(jwt.SigningMethodRS256) // RSASSA-PKCS1-v1_5 with SHA-256
-	RS384 = newRS(jwt.SigningMethodRS384) // RSASSA-PKCS1-v1_5 with SHA-384
-	RS512 = newRS(jwt.SigningMethodRS512) // RSASSA-PKCS1-v1_5 with SHA-512
+	RS256 *SigningMethod = newRS(jwt.SigningMethodRS256) // RSASSA-PKCS1-v1_5 with SHA-256
+	RS384 *SigningMethod = newRS(jwt.SigningMethodRS384) // RSASSA-PKCS1-v1_5 with SHA-384
+	RS512 *SigningMethod = newRS(jwt.SigningMethodRS512) // RSASSA-PKCS1-v1_5 with SHA-512
 
-	PS256 = newPS(jwt.SigningMethodPS256) // RSASSA-PSS with SHA-256
-	PS384 = newPS(jwt.SigningMethodPS384) // RSASSA-PSS with SHA-384
-	PS512 = newPS(jwt.SigningMethodPS512) // RSASSA-PSS with SHA-512
+	PS256 *SigningMethod = newPS(jwt.SigningMethodPS256) // RSASSA-PSS with SHA-256
+	PS384 *SigningMethod = newPS(jwt.SigningMethodPS384) // RSASSA-PSS with SHA-384
+	PS512 *SigningMethod = newPS(jwt.SigningMethodPS512) // RSASSA-PSS with SHA-512
 
-	EdDSA   = newEd25519("EdDSA")   // Ed25519, by the name of RFC 8037
-	Ed25519 = newEd25519("Ed25519") // Ed25519, by the name of RFC 9864; see Register
+	EdDSA   *SigningMethod = newEd25519("EdDSA")   // Ed25519, by the name of RFC 8037
+	Ed25519 *SigningMethod = newEd25519("Ed25519") // Ed25519, by the name of RFC 9864; see Register
 
-	MLDSA44 = newMLDSA(mldsa.MLDSA44()) // "ML-DSA-44"; see Register
-	MLDSA65 = newMLDSA(mldsa.MLDSA65()) // "ML-DSA-65"; see Register
-	MLDSA87 = newMLDSA(mldsa.MLDSA87()) // "ML-DSA-87"; see Register
+	MLDSA44 *SigningMethod = newMLDSA(mldsa.MLDSA44()) // "ML-DSA-44"; see Register
+	MLDSA65 *SigningMethod = newMLDSA(mldsa.MLDSA65()) // "ML-DSA-65"; see Register
+	MLDSA87 *SigningMethod = newMLDSA(mldsa.MLDSA87()) // "ML-DSA-87"; see Register
 
-	HS256 = newHS("HS256", sha256.Size)    // HMAC with SHA-256
-	HS384 = newHS("HS384", sha512.Size384) // HMAC with SHA-384
-	HS512 = newHS("HS512", sha512.Size)    // HMAC with SHA-512
+	HS256 *SigningMethod = newHS("HS256", sha256.Size)    // HMAC with SHA-256
+	HS384 *SigningMethod = newHS("HS384", sha512.Size384) // HMAC with SHA-384
+	HS512 *SigningMethod = newHS("HS512", sha512.Size)    // HMAC with SHA-512
 )
 
 func newES(curve elliptic.Curve, hash crypto.Hash, stock *jwt.SigningMethodECDSA) *SigningMethod {
