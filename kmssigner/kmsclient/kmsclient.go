@@ -1,8 +1,9 @@
 // Package kmsclient prepares the SDK's KMS client for many calls at once.
 //
 // Nothing here is needed for a handful of signatures at a time, and nothing here
-// replaces a part of the SDK: NewHTTP is the SDK's own HTTP client with room for more
-// idle connections.
+// replaces a part of the SDK: [NewHTTP] is the SDK's own HTTP client with room for more
+// idle connections, and [Limit] is an option of the SDK's client that bounds the requests
+// under way.
 package kmsclient
 
 import (

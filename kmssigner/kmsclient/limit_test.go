@@ -1,0 +1,330 @@
+package kmsclient_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"io"
+	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/kmssign/kmssign/kmssigner"
+	"github.com/kmssign/kmssign/kmssigner/kmsclient"
+	"github.com/kmssign/kmssign/kmssigner/kmstest"
+)
+
+// gauge is a middleman in front of the SDK's HTTP client that counts the requests under
+// way, up to the end of the answer's body.
+type gauge struct {
+	next      kms.HTTPClient
+	now, most atomic.Int64
+}
+
+func (g *gauge) Do(r *http.Request) (*http.Response, error) {
+	now := g.now.Add(1)
+	for most := g.most.Load(); now > most && !g.most.CompareAndSwap(most, now); most = g.most.Load() {
+	}
+	resp, err := g.next.Do(r)
+	if err != nil {
+		g.now.Add(-1)
+		return nil, err
+	}
+	resp.Body = &gauged{resp.Body, g, sync.Once{}}
+	return resp, nil
+}
+
+type gauged struct {
+	io.ReadCloser
+	g    *gauge
+	once sync.Once
+}
+
+func (b *gauged) Close() error {
+	b.once.Do(func() { b.g.now.Add(-1) })
+	return b.ReadCloser.Close()
+}
+
+func TestLimit(t *testing.T) {
+	const n, calls = 5, 100
+	for _, tt := range []struct {
+		reason  string
+		effects []kmstest.Effect
+	}{
+		{"well", nil},
+		{"slow", []kmstest.Effect{kmstest.Delay(10 * time.Millisecond)}},
+		{"throttled, and retried", []kmstest.Effect{kmstest.Delay(time.Millisecond), kmstest.Throttle()}},
+		{"reset", []kmstest.Effect{kmstest.Delay(time.Millisecond), kmstest.Reset()}},
+		{"hanging in the body", []kmstest.Effect{kmstest.HangBody()}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			fake := kmstest.New()
+			g := &gauge{}
+			clientOptions := []func(*kms.Options){kmsclient.Limit(n), func(o *kms.Options) {
+				if g.next == nil {
+					g.next = o.HTTPClient
+				}
+				o.HTTPClient = g
+				o.Retryer = retry.NewStandard()
+			}}
+			signer, err := kmssigner.New(t.Context(), fake, fake.AddKey(types.KeySpecEccNistP256),
+				func(o *kmssigner.Options) { o.ClientOptions = clientOptions })
+			if err != nil {
+				t.Fatal(err)
+			}
+			remove := fake.Inject(kmstest.Match{Operation: "Sign"}, tt.effects...)
+			var all sync.WaitGroup
+			for range calls {
+				all.Go(func() { signer.Sign(nil, make([]byte, 32), crypto.SHA256) })
+			}
+			all.Wait()
+			remove()
+			if most := g.most.Load(); most > n || tt.effects != nil && most != n {
+				t.Errorf("%s: %d requests at a time, want %d", tt.reason, most, n)
+			}
+			if now := g.now.Load(); now != 0 {
+				t.Errorf("%s: %d requests are still under way", tt.reason, now)
+			}
+			// No place is lost: n calls go at once, and end.
+			g.most.Store(0)
+			fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Delay(time.Millisecond))
+			for range 2 * n {
+				all.Go(func() {
+					if _, err := signer.Sign(nil, make([]byte, 32), crypto.SHA256); err != nil {
+						t.Errorf("%s: afterwards: %v", tt.reason, err)
+					}
+				})
+			}
+			all.Wait()
+			if most := g.most.Load(); most != n {
+				t.Errorf("%s: afterwards %d requests at a time, want %d", tt.reason, most, n)
+			}
+		})
+	}
+}
+
+// A call that waits ends with its context and costs nothing; so does one whose context
+// has ended, even where nobody is in its way.
+func TestLimitHonoursContexts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		signer, err := kmssigner.New(t.Context(), fake, fake.AddKey(types.KeySpecEccNistP256), func(o *kmssigner.Options) {
+			o.ClientOptions = []func(*kms.Options){kmsclient.Limit(1), func(o *kms.Options) { o.Retryer = retry.NewStandard() }}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sign := func(ctx context.Context) error {
+			_, err := signer.WithContext(ctx).Sign(nil, make([]byte, 32), crypto.SHA256)
+			return err
+		}
+		remove := fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Hang())
+		first, end := context.WithCancel(t.Context())
+		hanging := make(chan error, 1)
+		go func() { hanging <- sign(first) }()
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+
+		// Deadlines end the waits in their own order, not in that of the queue.
+		start := time.Now()
+		var order []time.Duration
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		deadlines := []time.Duration{3 * time.Second, time.Second, 2 * time.Second}
+		for _, d := range deadlines {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), d)
+				defer cancel()
+				err := sign(ctx)
+				if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiting for one of 1 requests") {
+					t.Errorf("a deadline while waiting: %v", err)
+				}
+				if waited := time.Since(start); waited != d {
+					t.Errorf("waited %v, want %v", waited, d)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, d)
+			})
+		}
+		all.Wait()
+		if !slices.IsSorted(order) {
+			t.Errorf("ended in the order %v", order)
+		}
+		cancelled, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if err := sign(cancelled); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled while waiting: %v", err)
+		}
+		if calls := fake.Calls("Sign"); calls != 1 {
+			t.Errorf("%d calls, want only the one that hangs", calls)
+		}
+		synctest.Wait()
+		if n := runtime.NumGoroutine(); n > before {
+			t.Errorf("%d goroutines, %d before the waits", n, before)
+		}
+
+		// The turn of the call that hangs passes to the next one.
+		next := make(chan error, 1)
+		remove()
+		go func() { next <- sign(t.Context()) }()
+		synctest.Wait()
+		if calls := fake.Calls("Sign"); calls != 1 {
+			t.Errorf("%d calls, want only the one that hangs", calls)
+		}
+		end()
+		if err := <-hanging; !errors.Is(err, context.Canceled) {
+			t.Errorf("the call that hung: %v", err)
+		}
+		if err := <-next; err != nil {
+			t.Errorf("the next call: %v", err)
+		}
+		for range 10 {
+			if err := sign(cancelled); !errors.Is(err, context.Canceled) {
+				t.Errorf("with a context that has ended: %v", err)
+			}
+		}
+		if calls := fake.Calls("Sign"); calls != 2 {
+			t.Errorf("%d calls, want 2", calls)
+		}
+	})
+}
+
+// Clients that have the same limit share it, and every operation counts.
+func TestLimitIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		fake.Inject(kmstest.Match{}, kmstest.Delay(time.Second))
+		keyID := fake.AddKey(types.KeySpecEccNistP256)
+		limit, none := kmsclient.Limit(2), kmsclient.Limit(0)
+		took := func(limit func(*kms.Options)) time.Duration {
+			start := time.Now()
+			var all sync.WaitGroup
+			for range 3 {
+				all.Go(func() {
+					if _, err := fake.GetPublicKey(t.Context(), &kms.GetPublicKeyInput{KeyId: &keyID}, limit); err != nil {
+						t.Error(err)
+					}
+				})
+				all.Go(func() {
+					if _, err := fake.ListAliases(t.Context(), &kms.ListAliasesInput{}, limit); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			return time.Since(start)
+		}
+		if d := took(limit); d != 3*time.Second {
+			t.Errorf("six calls of a second took %v, want 3s, two at a time", d)
+		}
+		if d := took(none); d != time.Second {
+			t.Errorf("six calls of a second took %v without a limit, want 1s", d)
+		}
+	})
+}
+
+// quota is an HTTP client that answers as a KMS with a quota would: the same signature
+// after 5 ms, up to 1,000 times a second, and else a throttle.
+type quota struct {
+	answer   []byte
+	requests atomic.Int64
+
+	mu     sync.Mutex
+	second int64
+	used   int
+}
+
+func (q *quota) Do(r *http.Request) (*http.Response, error) {
+	const perSecond = 1000
+	q.requests.Add(1)
+	io.Copy(io.Discard, r.Body)
+	q.mu.Lock()
+	if now := time.Now().Unix(); now != q.second {
+		q.second, q.used = now, 0
+	}
+	q.used++
+	throttled := q.used > perSecond
+	q.mu.Unlock()
+	select {
+	case <-time.After(5 * time.Millisecond):
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	status, body := http.StatusOK, q.answer
+	if throttled {
+		status, body = http.StatusBadRequest, []byte(`{"__type":"ThrottlingException","message":"slow down"}`)
+	}
+	return &http.Response{
+		StatusCode: status,
+		Header:     http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "Content-Length": {strconv.Itoa(len(body))}},
+		Body:       io.NopCloser(bytes.NewReader(body)),
+	}, nil
+}
+
+// BenchmarkQuota has 128 signers ask for tokens without pause where KMS grants 1,000 a
+// second, for some ten seconds each:
+//
+//	go test -run '^$' -bench Quota -benchtime 10000x ./kmssigner/kmsclient
+func BenchmarkQuota(b *testing.B) {
+	adaptive := func(o *kms.Options) { o.Retryer = retry.NewAdaptiveMode() }
+	for _, v := range []struct {
+		name   string
+		optFns []func(*kms.Options)
+	}{
+		{"standard", nil},
+		{"standard/limit=4", []func(*kms.Options){kmsclient.Limit(4)}},
+		{"standard/limit=8", []func(*kms.Options){kmsclient.Limit(8)}},
+		{"adaptive", []func(*kms.Options){adaptive}},
+		{"adaptive/limit=8", []func(*kms.Options){adaptive, kmsclient.Limit(8)}},
+	} {
+		b.Run(v.name, func(b *testing.B) {
+			q := &quota{answer: []byte(`{"KeyId":"k","Signature":"AAAA","SigningAlgorithm":"ECDSA_SHA_256"}`)}
+			client := kms.New(kms.Options{Region: "us-east-1", HTTPClient: q, Credentials: serverCredentials(kmstest.New())}, v.optFns...)
+			in := &kms.SignInput{KeyId: aws.String("k"), Message: make([]byte, 32), SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256}
+			var left, failed atomic.Int64
+			left.Store(int64(b.N))
+			took := make([][]time.Duration, concurrency)
+			var signers sync.WaitGroup
+			b.ResetTimer()
+			for i := range concurrency {
+				signers.Go(func() {
+					for left.Add(-1) >= 0 {
+						ctx, cancel := context.WithTimeout(b.Context(), 10*time.Second)
+						start := time.Now()
+						if _, err := client.Sign(ctx, in); err != nil {
+							failed.Add(1)
+						} else {
+							took[i] = append(took[i], time.Since(start))
+						}
+						cancel()
+					}
+				})
+			}
+			signers.Wait()
+			b.StopTimer()
+			all := slices.Sorted(slices.Values(slices.Concat(took...)))
+			b.ReportMetric(float64(len(all))/b.Elapsed().Seconds(), "tokens/s")
+			b.ReportMetric(1000*float64(failed.Load())/float64(b.N), "failed/1000")
+			if len(all) > 0 {
+				b.ReportMetric(float64(q.requests.Load())/float64(len(all)), "requests/token")
+				b.ReportMetric(all[len(all)/2].Seconds()*1000, "p50-ms")
+				b.ReportMetric(all[len(all)*99/100].Seconds()*1000, "p99-ms")
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
