@@ -29,6 +29,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -44,7 +45,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -111,7 +112,9 @@ func check(ctx context.Context, keyID string, create types.KeySpec, stdout io.Wr
 		fmt.Fprintf(stdout, "made %s\n", keyID)
 		// Also where the rest fails; ScheduleKeyDeletion twice is no harm but an error.
 		defer func() {
-			_, deleteErr := client.ScheduleKeyDeletion(context.WithoutCancel(ctx), &kms.ScheduleKeyDeletionInput{
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+			defer cancel()
+			_, deleteErr := client.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{
 				KeyId: &keyID, PendingWindowInDays: aws.Int32(7),
 			})
 			if _, scheduled := errors.AsType[*types.KMSInvalidStateException](deleteErr); deleteErr != nil && !scheduled {

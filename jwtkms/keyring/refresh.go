@@ -13,15 +13,17 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/kmssign/kmssign/jwtkms"
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
-// Run refreshes every [Options.RefreshInterval], and a few times in between after a
-// refresh that failed, until ctx ends. It returns why ctx ended. Failures are
-// logged.
+// Run refreshes every [Options.RefreshInterval], for the first time one interval after it
+// is called, until ctx ends. After a refresh that failed it tries again sooner, at first
+// after an eighth of the interval. It returns why ctx ended. Failures are logged.
 func (r *Ring) Run(ctx context.Context) error {
+	retry := r.opts.RefreshInterval / 8
 	wait := r.opts.RefreshInterval
 	for {
 		select {
@@ -29,33 +31,55 @@ func (r *Ring) Run(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-time.After(wait):
 		}
-		wait = r.opts.RefreshInterval
-		if err := r.Refresh(ctx); err != nil && ctx.Err() == nil {
-			r.opts.Logger.LogAttrs(ctx, slog.LevelError, "keyring: refresh failed, the last good keys stay", slog.Any("error", err))
-			wait /= 8
+		began := time.Now()
+		err := r.Refresh(ctx)
+		if err == nil || ctx.Err() != nil {
+			// From beginning to beginning: what a refresh takes must not add up.
+			retry = r.opts.RefreshInterval / 8
+			wait = max(retry, r.opts.RefreshInterval-time.Since(began))
+			continue
 		}
+		r.opts.Logger.LogAttrs(ctx, slog.LevelError, "keyring: refresh failed, the last good keys stay", slog.Any("error", err))
+		wait = retry
+		retry = min(2*retry, r.opts.RefreshInterval)
 	}
 }
 
 // Refresh looks at the aliases once and changes the keys accordingly. What it
 // cannot learn stays as it was, and is in the error. One refresh is made at a time;
-// a second waits for the first. Sign and Keyfunc never wait for either.
+// a second waits for the first. Sign and Keyfunc never wait for either, unless KMS has
+// just refused to sign with the key.
 func (r *Ring) Refresh(ctx context.Context) error {
+	return r.refresh(ctx, time.Time{})
+}
+
+// betweenForced is how long the Ring leaves KMS alone after a refresh, when what it
+// would refresh for is a key that was refused.
+const betweenForced = 10 * time.Second
+
+// refresh refreshes unless another refresh has begun since the given time, or, if there
+// is one, not long ago.
+func (r *Ring) refresh(ctx context.Context, since time.Time) error {
 	select {
 	case r.refreshing <- struct{}{}:
 		defer func() { <-r.refreshing }()
 	case <-ctx.Done():
 		return fmt.Errorf("keyring: refresh: %w", context.Cause(ctx))
 	}
+	if !since.IsZero() && (r.refreshed.After(since) || time.Since(r.refreshed) < betweenForced) {
+		return nil
+	}
+	r.refreshed = time.Now()
 
 	var errs []error
 	for _, name := range r.names() {
 		m, err := r.resolve(ctx, name)
 		if err == nil {
 			r.behind[name] = m
+			delete(r.warned, name)
 			continue
 		}
-		if _, absent := errors.AsType[*types.NotFoundException](err); absent && name != r.signing {
+		if name != r.signing && r.absent(ctx, name, err) {
 			delete(r.behind, name)
 			continue
 		}
@@ -67,6 +91,26 @@ func (r *Ring) Refresh(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// absent reports whether an alias beside the signing one has no key to publish: there
+// is no such alias, or its key has no public key for us, which is somebody's doing and
+// no outage.
+func (r *Ring) absent(ctx context.Context, name string, err error) bool {
+	if _, ok := errors.AsType[*types.NotFoundException](err); ok {
+		delete(r.warned, name)
+		return true
+	}
+	_, disabled := errors.AsType[*types.DisabledException](err)
+	_, state := errors.AsType[*types.KMSInvalidStateException](err)
+	if !disabled && !state && !errors.Is(err, kmssigner.ErrUnsupportedKey) {
+		return false
+	}
+	if why := fmt.Sprint(disabled, state); r.warned[name] != why {
+		r.warned[name] = why
+		r.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "keyring: the alias names a key that cannot be published", slog.String("alias", name), slog.Any("error", err))
+	}
+	return true
 }
 
 // names are the keys and aliases that are published, the signing one first.
@@ -82,30 +126,52 @@ func (r *Ring) names() []string {
 
 // resolve finds the key behind an alias.
 func (r *Ring) resolve(ctx context.Context, name string) (*member, error) {
-	signer, err := kmssigner.New(ctx, r.client, name, r.opts.SignerOptions...)
+	follow := func(o *kmssigner.Options) { o.KeepAlias, o.PublicKey = false, nil }
+	signer, err := kmssigner.New(ctx, r.client, name, append(slices.Clip(r.opts.SignerOptions), follow)...)
 	if err != nil {
 		return nil, err
 	}
-	if m, ok := r.members[signer.KeyARN()]; ok {
+	keyARN := signer.KeyARN()
+	m, known := r.members[keyARN]
+	if known && m.named {
 		return m, nil
 	}
-	method, err := r.opts.Method(signer.Public())
+	if !known {
+		m = &member{signer: signer}
+		if m.method, err = r.opts.Method(signer.Public()); err != nil {
+			return nil, err
+		}
+		if m.jwk, err = m.method.JWK(signer.Public()); err != nil {
+			return nil, err
+		}
+	}
+	// Of a key that had no alias for a while other issuers know no more than what KMS
+	// tells now.
+	age, err := r.age(ctx, keyARN)
+	switch {
+	case err == nil:
+		m.published = time.Now().Add(-age)
+	case !denied(err):
+		return nil, fmt.Errorf("since when %s has an alias: %w", keyARN, err)
+	case r.state.Load() == nil:
+		m.published = time.Time{} // there is nothing to tell it from an old one by
+	default:
+		m.published = time.Now()
+	}
 	if err != nil {
-		return nil, err
+		r.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "keyring: cannot see since when the key has an alias",
+			slog.String("key", keyARN), slog.Any("error", err))
 	}
-	jwk, err := method.JWK(signer.Public())
-	if err != nil {
-		return nil, err
-	}
-	m := &member{signer: signer, method: method, jwk: jwk, published: time.Now()}
-	if age, err := r.age(ctx, signer.KeyARN()); err != nil {
-		r.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "keyring: cannot see since when the key has an alias, counting from now",
-			slog.String("key", signer.KeyARN()), slog.Any("error", err))
-	} else {
-		m.published = m.published.Add(-age)
-	}
-	r.members[signer.KeyARN()] = m
+	m.named = true // two aliases may name it
+	r.members[keyARN] = m
 	return m, nil
+}
+
+// denied reports whether ListAliases will not answer for the key: no permission, or
+// another account's key.
+func denied(err error) bool {
+	apiErr, ok := errors.AsType[smithy.APIError](err)
+	return ok && (apiErr.ErrorCode() == "AccessDeniedException" || apiErr.ErrorCode() == (&types.NotFoundException{}).ErrorCode())
 }
 
 // age is how long one of the Ring's aliases has named the key. Every issuer has
@@ -119,8 +185,11 @@ func (r *Ring) age(ctx context.Context, keyARN string) (time.Duration, error) {
 // update makes a new state of what the aliases name now.
 func (r *Ring) update(ctx context.Context) error {
 	now := time.Now()
+	for _, m := range r.members {
+		m.named = false
+	}
 	for _, m := range r.behind {
-		m.seen = now
+		m.seen, m.named = now, true
 	}
 	target := r.behind[r.signing]
 	target.unusable.Store(false)

@@ -31,25 +31,32 @@
 //
 // A key may sign once it has been published for the propagation delay: the time an
 // issuer takes to see it ([Options.RefreshInterval]) and a verifier to fetch it
-// ([Options.MaxAge]). If the signing alias moves to a key sooner than that, the
-// Ring publishes the new key and goes on signing with the old one until the delay
-// is over. Since when a key has been published, KMS itself remembers, as the date
-// of the alias that names it; a Ring that was just started and finds its signing
-// key too new signs with the previous key meanwhile, if there is one.
+// ([Options.MaxAge]), and a minute for KMS, where a moved alias takes a moment to be
+// seen everywhere. If the signing alias moves to a key sooner than that, the Ring
+// publishes the new key and goes on signing with the old one until the delay is over.
+// Since when a key has been published, KMS itself remembers, as the date of the alias
+// that names it; a Ring that was just started and finds its signing key too new signs
+// with the previous key meanwhile, if there is one.
 //
 // A key that was published stays published until every token that any issuer can
 // have signed with it has expired ([Options.MaxLifetime]), whether an alias still
 // names it or not, for as long as the Ring runs. After a restart it is published
-// while an alias names it: that is what the "-prev" alias is for.
+// while an alias names it: that is what the "-prev" alias is for. So who moves the
+// signing alias by hand points "-prev" to the old key first, as [Rotate] does.
 //
-// If the key that signs has become unusable, disabled for example, and the alias
-// points to another, the Ring changes over at once and says so: tokens that some
-// verifiers cannot check yet are better than none.
+// If KMS refuses to sign with the key, because it is disabled for example, the Ring
+// looks at the aliases, and if the signing alias names another key by now it changes
+// over at once and says so: tokens that some verifiers cannot check yet are better
+// than none.
+//
+// exp is on the issuer's clock. An issuer whose clock is fast by more than a minute
+// makes tokens that outlive what the others reckon with.
 //
 // # Failures
 //
 // A refresh that fails keeps what it could not learn anew as it was, and is
-// logged. As long as refreshes fail a Ring cannot see keys that others have begun
+// logged. A published alias that names a key which cannot be published, because it is
+// pending deletion or no signing key, counts as absent, with a warning. As long as refreshes fail a Ring cannot see keys that others have begun
 // to sign with, so choose a propagation delay longer than the outages that are to
 // go unnoticed.
 //
@@ -57,8 +64,9 @@
 //
 // A refresh makes one GetPublicKey call for each alias, and one ListAliases call for
 // each key that it has not seen before; a token is one Sign call. Needed are
-// kms:GetPublicKey and kms:Sign on the keys, and kms:ListAliases, without which
-// every key counts as published since the Ring first saw it.
+// kms:GetPublicKey and kms:Sign on the keys, and kms:ListAliases. Without the last, a
+// Ring that was just started has to trust that its signing key has propagated, and
+// counts for other keys from when it first sees them.
 package keyring
 
 import (
@@ -68,6 +76,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -113,14 +122,16 @@ type Options struct {
 	MaxLifetime time.Duration
 
 	// PropagationDelay is how long a key is published before it signs. Zero means
-	// RefreshInterval + MaxAge, which is just enough if no refresh fails and
-	// verifiers keep to MaxAge. A negative delay means none, and is for tests.
+	// RefreshInterval + MaxAge + one minute, which is enough if no refresh fails,
+	// verifiers keep to MaxAge, and KMS shows a moved alias within the minute. A
+	// negative delay means none, and is for tests.
 	PropagationDelay time.Duration
 
 	// Method picks the algorithm for a public key. Nil means jwtkms.MethodFor.
 	Method func(crypto.PublicKey) (*jwtkms.SigningMethod, error)
 
-	// SignerOptions go to kmssigner.New for every key.
+	// SignerOptions go to kmssigner.New for every key. KeepAlias and PublicKey have
+	// no effect: the aliases move, and the Ring must see where.
 	SignerOptions []func(*kmssigner.Options)
 
 	// Logger is told of changes of the signing key and of failures. Nil means
@@ -145,8 +156,10 @@ type Ring struct {
 	// What refreshes need from one to the next. Whoever holds the one token of
 	// refreshing owns it.
 	refreshing chan struct{}
+	refreshed  time.Time          // when the last refresh began
 	behind     map[string]*member // by alias: the key that it named last
 	members    map[string]*member // by ARN: every key that is published
+	warned     map[string]string  // by alias: what was said of it last
 }
 
 // A state is what all tokens are signed and verified with until the next refresh.
@@ -166,8 +179,9 @@ type member struct {
 	jwk    jwtkms.JWK
 
 	// Owned by refreshes.
-	published time.Time // since when issuers can have published it
+	published time.Time // since when issuers can have published it, without a gap
 	seen      time.Time // when an alias last named it
+	named     bool      // an alias named it at the last refresh
 
 	lastExp  atomic.Int64 // Unix time: the latest exp that it was asked to sign
 	unusable atomic.Bool  // KMS refused to sign with it
@@ -195,6 +209,7 @@ func New(ctx context.Context, client Client, signing string, optFns ...func(*Opt
 		refreshing: make(chan struct{}, 1),
 		behind:     map[string]*member{},
 		members:    map[string]*member{},
+		warned:     map[string]string{},
 	}
 	for _, fn := range optFns {
 		fn(&r.opts)
@@ -207,6 +222,10 @@ func New(ctx context.Context, client Client, signing string, optFns ...func(*Opt
 	}
 	return r, nil
 }
+
+// slack is what the default delay allows for: the time that a refresh and a fetch take,
+// and KMS's eventual consistency.
+const slack = time.Minute
 
 func (o *Options) complete(signing string) error {
 	if signing == "" {
@@ -238,7 +257,7 @@ func (o *Options) complete(signing string) error {
 	}
 	switch {
 	case o.PropagationDelay == 0:
-		o.PropagationDelay = o.RefreshInterval + o.MaxAge
+		o.PropagationDelay = o.RefreshInterval + o.MaxAge + slack
 	case o.PropagationDelay < 0:
 		o.PropagationDelay = 0
 	}
@@ -268,19 +287,37 @@ func (r *Ring) Sign(ctx context.Context, claims jwt.Claims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("keyring: %w", err)
 	}
+	began := time.Now()
 	s := r.state.Load()
 	compact, err := s.current.sign(ctx, claims, exp)
-	if err != nil && s.target != s.current && refused(err) {
-		if r.abandon(s, err) {
-			r.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "keyring: the signing key is unusable, changed over before the new key has propagated",
-				slog.String("from", s.current.signer.KeyARN()), slog.String("to", s.target.signer.KeyARN()), slog.Any("error", err))
+	if err != nil && refused(err) {
+		if other := r.other(ctx, s, began); other != nil {
+			refusal := err
+			if compact, err = other.sign(ctx, claims, exp); err == nil {
+				r.abandon(ctx, s.current, other, refusal)
+			}
 		}
-		compact, err = s.target.sign(ctx, claims, exp)
 	}
 	if err != nil {
 		return "", fmt.Errorf("keyring: %w", err)
 	}
 	return compact, nil
+}
+
+// other returns a key to sign with in place of the one that KMS refused to use: the one
+// that waits to propagate, or one that the signing alias has moved to since the last
+// refresh. It is nil if there is none.
+func (r *Ring) other(ctx context.Context, s *state, began time.Time) *member {
+	if s.target == s.current {
+		if err := r.refresh(ctx, began); err != nil {
+			return nil // the refusal says more
+		}
+		s = &state{current: s.current, target: r.state.Load().target}
+	}
+	if s.target == s.current {
+		return nil
+	}
+	return s.target
 }
 
 // checkLifetime reads exp as the verifiers will, from the JSON: jwt.MapClaims, for
@@ -290,19 +327,24 @@ func (r *Ring) checkLifetime(claims jwt.Claims) (exp time.Time, err error) {
 	if err != nil {
 		return exp, fmt.Errorf("claims: %w", err)
 	}
-	var dates struct {
-		Exp *jwt.NumericDate `json:"exp"`
+	// Not a struct: encoding/json would take EXP for exp.
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return exp, fmt.Errorf("%w: the claims are no JSON object: %w", ErrLifetime, err)
 	}
-	if err := json.Unmarshal(data, &dates); err != nil {
-		return exp, fmt.Errorf("%w: exp: %w", ErrLifetime, err)
+	var seconds *float64
+	if raw, ok := members["exp"]; ok {
+		if err := json.Unmarshal(raw, &seconds); err != nil {
+			return exp, fmt.Errorf("%w: exp: %w", ErrLifetime, err)
+		}
 	}
-	if dates.Exp == nil {
+	if seconds == nil {
 		return exp, fmt.Errorf("%w: the claims have no exp", ErrLifetime)
 	}
-	if left := time.Until(dates.Exp.Time); left > r.opts.MaxLifetime {
-		return exp, fmt.Errorf("%w: exp is %v away, want at most %v", ErrLifetime, left.Round(time.Second), r.opts.MaxLifetime)
+	if limit := float64(time.Now().Add(r.opts.MaxLifetime).Unix() + 1); *seconds > limit || *seconds < -limit {
+		return exp, fmt.Errorf("%w: exp is %v, want at most %v from now", ErrLifetime, *seconds, r.opts.MaxLifetime)
 	}
-	return dates.Exp.Time, nil
+	return time.Unix(int64(math.Ceil(*seconds)), 0), nil
 }
 
 // sign signs with m. It first notes how long m must stay published.
@@ -335,13 +377,20 @@ func refused(err error) bool {
 	return false
 }
 
-// abandon makes the waiting key of s the signing key. It reports whether nobody
-// was faster.
-func (r *Ring) abandon(s *state, err error) bool {
-	s.current.unusable.Store(true)
+// abandon makes other, which has just signed, the signing key in place of one that KMS
+// refuses to use.
+func (r *Ring) abandon(ctx context.Context, current, other *member, refusal error) {
+	current.unusable.Store(true)
+	s := r.state.Load()
+	if s.current != current {
+		return // somebody was faster
+	}
 	next := *s
-	next.current = s.target
-	return r.state.CompareAndSwap(s, &next)
+	next.current = other
+	if r.state.CompareAndSwap(s, &next) {
+		r.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "keyring: the signing key is unusable, changed over before the new key has propagated",
+			slog.String("from", current.signer.KeyARN()), slog.String("to", other.signer.KeyARN()), slog.Any("error", refusal))
+	}
 }
 
 // Keyfunc is a [jwt.Keyfunc] for the tokens of this Ring and of all others with the

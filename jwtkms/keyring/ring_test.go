@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/smithy-go"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/kmssign/kmssign/jwtkms"
@@ -140,6 +141,10 @@ func TestSignRefusesLifetimes(t *testing.T) {
 		"exp too far, type": jwt.RegisteredClaims{ExpiresAt: in(2 * time.Minute)},
 		"exp a word":        jwt.MapClaims{"exp": "tomorrow"},
 		"exp null":          jwt.MapClaims{"exp": nil},
+		"EXP is not exp":    jwt.MapClaims{"EXP": time.Now().Add(time.Minute).Unix()},
+		"exp beyond int64":  jwt.MapClaims{"exp": 1e19},
+		"exp beyond reason": jwt.MapClaims{"exp": 1e300},
+		"exp far below 0":   jwt.MapClaims{"exp": -1e300},
 	} {
 		if compact, err := ring.Sign(t.Context(), claims); compact != "" || !errors.Is(err, keyring.ErrLifetime) {
 			t.Errorf("%s: %q, %v, want ErrLifetime", reason, compact, err)
@@ -187,8 +192,10 @@ func TestServeHTTP(t *testing.T) {
 	if again := serve(http.MethodGet, etag); again.StatusCode != http.StatusNotModified || again.Header.Get("Cache-Control") == "" {
 		t.Errorf("GET with the ETag: %d %v, want 304 and its Cache-Control", again.StatusCode, again.Header)
 	}
-	if post := serve(http.MethodPost, ""); post.StatusCode != http.StatusMethodNotAllowed || post.Header.Get("Allow") != "GET, HEAD" {
-		t.Errorf("POST: %d %v", post.StatusCode, post.Header)
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
+		if got := serve(method, ""); got.StatusCode != http.StatusMethodNotAllowed || got.Header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("%s: %d %v", method, got.StatusCode, got.Header)
+		}
 	}
 	if err := ring.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
@@ -349,7 +356,7 @@ func TestOldKeyLeavesInTime(t *testing.T) {
 		if got := kids(t, ring); len(got) != 2 || !strings.Contains(ring.Current().KeyARN, old) {
 			t.Errorf("after a refresh: %d keys, signs with %s; want two, and the old key %s", len(got), ring.Current().KeyARN, old)
 		}
-		time.Sleep(2 * time.Minute)
+		time.Sleep(3 * time.Minute)
 		if !strings.Contains(ring.Current().KeyARN, next) {
 			t.Errorf("after the propagation delay it signs with %s, want %s", ring.Current().KeyARN, next)
 		}
@@ -384,7 +391,7 @@ func TestStart(t *testing.T) {
 		createAlias(t, fake, "alias/jwt-prev", old)
 		updateAlias(t, fake, "alias/jwt", next)
 		signsWith("after an early promotion", old)
-		time.Sleep(10*time.Minute + time.Second)
+		time.Sleep(11*time.Minute + time.Second)
 		signsWith("when it has propagated", next)
 
 		updateAlias(t, fake, "alias/jwt", old)
@@ -500,4 +507,221 @@ func TestRunEnds(t *testing.T) {
 
 func always(m *jwtkms.SigningMethod) func(crypto.PublicKey) (*jwtkms.SigningMethod, error) {
 	return func(crypto.PublicKey) (*jwtkms.SigningMethod, error) { return m, nil }
+}
+
+// The operator moves the alias and disables the old key, all between two refreshes. The
+// first token that KMS refuses makes the ring look, and is signed with the new key.
+func TestKeyDisabledBetweenRefreshes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		old, next := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+		createAlias(t, fake, "alias/jwt", old)
+		ring := newRing(t, fake, func(o *keyring.Options) { o.Logger = slog.New(slog.DiscardHandler) })
+		time.Sleep(time.Minute)
+		updateAlias(t, fake, "alias/jwt", next)
+		disable(t, fake, old)
+		for range 3 {
+			compact, err := ring.Sign(t.Context(), jwt.RegisteredClaims{ExpiresAt: in(time.Minute)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := jwt.Parse(compact, ring.Keyfunc); err != nil {
+				t.Error(err)
+			}
+		}
+		if !strings.Contains(ring.Current().KeyARN, next) {
+			t.Errorf("signs with %s, want %s", ring.Current().KeyARN, next)
+		}
+		// With nothing to change over to, a ring does not ask KMS again and again.
+		time.Sleep(time.Minute)
+		disable(t, fake, next)
+		before := fake.Calls("GetPublicKey")
+		for range 10 {
+			if _, err := ring.Sign(t.Context(), jwt.RegisteredClaims{ExpiresAt: in(time.Minute)}); err == nil {
+				t.Error("signs with a disabled key")
+			}
+		}
+		if got := fake.Calls("GetPublicKey") - before; got != 3 {
+			t.Errorf("ten refused tokens made %d GetPublicKey calls, want those of one refresh", got)
+		}
+	})
+}
+
+// A refusal that hits every key for a moment, or an error that is none, changes nothing.
+func TestPassingErrorsChangeNoKey(t *testing.T) {
+	fake := kmstest.New()
+	old, next := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+	createAlias(t, fake, "alias/jwt", old)
+	ring := newRing(t, fake, func(o *keyring.Options) { o.Logger = slog.New(slog.DiscardHandler) })
+	updateAlias(t, fake, "alias/jwt", next)
+	if err := ring.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for reason, effect := range map[string]kmstest.Effect{
+		"no permission for any key": kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException", Message: "no"}),
+		"throttling":                kmstest.Throttle(),
+		"an outage":                 kmstest.Respond(http.StatusServiceUnavailable, ""),
+	} {
+		remove := fake.Inject(kmstest.Match{Operation: "Sign"}, effect)
+		if _, err := ring.Sign(t.Context(), jwt.RegisteredClaims{ExpiresAt: in(time.Minute)}); err == nil {
+			t.Errorf("%s: Sign succeeds", reason)
+		}
+		remove()
+		if _, err := ring.Sign(t.Context(), jwt.RegisteredClaims{ExpiresAt: in(time.Minute)}); err != nil || !strings.Contains(ring.Current().KeyARN, old) {
+			t.Errorf("after %s: signs with %s, %v, want the old key %s", reason, ring.Current().KeyARN, err, old)
+		}
+	}
+	for reason, effect := range map[string]kmstest.Effect{
+		"pending deletion": kmstest.Fail(&types.KMSInvalidStateException{}),
+		"gone":             kmstest.Fail(&types.NotFoundException{}),
+		"not ours":         kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException", Message: "no"}),
+	} {
+		ring := newRing(t, fake, func(o *keyring.Options) { o.Logger = slog.New(slog.DiscardHandler) })
+		createOnce(t, fake, "alias/jwt-prev", old)
+		if err := ring.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ring = newRing(t, fake, func(o *keyring.Options) { o.Logger = slog.New(slog.DiscardHandler) })
+		remove := fake.Inject(kmstest.Match{Operation: "Sign", Key: old}, effect)
+		if _, err := ring.Sign(t.Context(), jwt.RegisteredClaims{ExpiresAt: in(time.Minute)}); err != nil || !strings.Contains(ring.Current().KeyARN, next) {
+			t.Errorf("%s: signs with %s, %v, want the new key %s", reason, ring.Current().KeyARN, err, next)
+		}
+		remove()
+	}
+}
+
+func createOnce(t *testing.T, fake *kmstest.KMS, alias, keyID string) {
+	t.Helper()
+	_, err := fake.CreateAlias(t.Context(), &kms.CreateAliasInput{AliasName: &alias, TargetKeyId: &keyID})
+	if _, exists := errors.AsType[*types.AlreadyExistsException](err); err != nil && !exists {
+		t.Fatal(err)
+	}
+}
+
+// A key that lost its alias and got it back was not published by others meanwhile.
+func TestKeyThatComesBackPropagatesAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		first, second := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+		createAlias(t, fake, "alias/jwt", first)
+		ring := newRing(t, fake, func(o *keyring.Options) { o.Logger = slog.New(slog.DiscardHandler) })
+		refresh := func(want string) {
+			t.Helper()
+			if err := ring.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := ring.Current().KeyARN; !strings.Contains(got, want) {
+				t.Errorf("signs with %s, want %s", got, want)
+			}
+		}
+		updateAlias(t, fake, "alias/jwt", second)
+		refresh(first)
+		time.Sleep(12 * time.Minute)
+		refresh(second)
+		time.Sleep(time.Minute)
+		updateAlias(t, fake, "alias/jwt", first) // rolled back, while the ring still holds it
+		refresh(second)
+		time.Sleep(12 * time.Minute)
+		refresh(first)
+	})
+}
+
+// An alias whose key cannot be published is no reason not to start, and is told once.
+func TestAliasesOfOtherKeys(t *testing.T) {
+	fake := kmstest.New(func(o *kmstest.Options) { o.DisabledHidesPublicKey = true })
+	createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
+	mac, dying, off := fake.AddKey(types.KeySpecHmac256), fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+	createAlias(t, fake, "alias/jwt-next", mac)
+	createAlias(t, fake, "alias/jwt-prev", dying)
+	createAlias(t, fake, "alias/off", off)
+	if _, err := fake.ScheduleKeyDeletion(t.Context(), &kms.ScheduleKeyDeletionInput{KeyId: &dying}); err != nil {
+		t.Fatal(err)
+	}
+	disable(t, fake, off)
+	var log bytes.Buffer
+	ring := newRing(t, fake, func(o *keyring.Options) {
+		o.Others = []string{"alias/off"}
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	for range 3 {
+		if err := ring.Refresh(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := strings.Count(log.String(), "names a key that cannot be published"); got != 3 || len(kids(t, ring)) != 1 {
+		t.Errorf("%d warnings and %d keys, want one for each alias, and the signing key:\n%s", got, len(kids(t, ring)), log.String())
+	}
+}
+
+// What ListAliases cannot tell is not guessed where a guess could lose tokens.
+func TestListAliasesFails(t *testing.T) {
+	fake := kmstest.New()
+	old, next := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+	createAlias(t, fake, "alias/jwt", next)
+	createAlias(t, fake, "alias/jwt-prev", old)
+	options := func(o *keyring.Options) { o.Logger = slog.New(slog.DiscardHandler) }
+	remove := fake.Inject(kmstest.Match{Operation: "ListAliases"}, kmstest.Fail(&types.KMSInternalException{}))
+	if _, err := keyring.New(t.Context(), fake, "alias/jwt", options); err == nil {
+		t.Error("New starts without knowing how old the keys are")
+	}
+	remove()
+	fake.Inject(kmstest.Match{Operation: "ListAliases"}, kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException", Message: "no"}))
+	ring := newRing(t, fake, options)
+	if !strings.Contains(ring.Current().KeyARN, next) {
+		t.Errorf("without permission signs with %s, want the key behind the signing alias %s", ring.Current().KeyARN, next)
+	}
+	third := fake.AddKey(types.KeySpecEccNistP256)
+	updateAlias(t, fake, "alias/jwt", third)
+	if err := ring.Refresh(t.Context()); err != nil || !strings.Contains(ring.Current().KeyARN, next) {
+		t.Errorf("a key that it sees for the first time: %v, signs with %s, want %s", err, ring.Current().KeyARN, next)
+	}
+}
+
+// Options of a single Signer that would stop a ring have no effect on it.
+func TestSignerOptionsFollowTheAliases(t *testing.T) {
+	fake := kmstest.New()
+	old, next := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+	createAlias(t, fake, "alias/jwt", old)
+	ring := newRing(t, fake, func(o *keyring.Options) {
+		o.PropagationDelay = -1
+		o.Logger = slog.New(slog.DiscardHandler)
+		o.SignerOptions = append(o.SignerOptions, func(o *kmssigner.Options) { o.KeepAlias = true })
+	})
+	for _, key := range []string{old, next} {
+		updateAlias(t, fake, "alias/jwt", key)
+		if _, err := ring.Sign(t.Context(), jwt.RegisteredClaims{ExpiresAt: in(time.Minute)}); err != nil {
+			t.Error(err)
+		}
+		if err := ring.Refresh(t.Context()); err != nil || !strings.Contains(ring.Current().KeyARN, key) {
+			t.Errorf("signs with %s, %v, want %s", ring.Current().KeyARN, err, key)
+		}
+	}
+}
+
+// Refreshes begin one interval apart, however long they take, and come sooner and then
+// less and less soon after failures.
+func TestRunKeepsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
+		fake.Inject(kmstest.Match{Operation: "GetPublicKey"}, kmstest.Delay(time.Second))
+		ring := newRing(t, fake, func(o *keyring.Options) {
+			o.RefreshInterval, o.Logger = time.Minute, slog.New(slog.DiscardHandler)
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		go ring.Run(ctx)
+		before := fake.Calls("GetPublicKey")
+		time.Sleep(time.Hour + 30*time.Second)
+		if got := (fake.Calls("GetPublicKey") - before) / 3; got != 60 {
+			t.Errorf("%d refreshes in an hour, want 60", got)
+		}
+		fake.Inject(kmstest.Match{Operation: "GetPublicKey"}, kmstest.Fail(&types.KMSInternalException{}))
+		before = fake.Calls("GetPublicKey")
+		time.Sleep(time.Hour)
+		if got := (fake.Calls("GetPublicKey") - before) / 3; got < 55 || got > 65 {
+			t.Errorf("%d refreshes in an hour without KMS, want about 60", got)
+		}
+		cancel()
+		synctest.Wait()
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,8 +18,10 @@ import (
 type Step string
 
 const (
-	// Prepare makes a key like the signing key and points the next alias to it.
-	// From then on issuers publish it.
+	// Prepare makes a key like the signing key and points the next alias to it, if
+	// that does not name a key that could sign already. From then on issuers publish
+	// it. A multi-Region key gets a multi-Region successor, of which replicas and
+	// their aliases in other Regions are the operator's to make.
 	Prepare Step = "prepare"
 	// Promote points the previous alias to the signing key, and the signing alias
 	// to the next one. Issuers sign with the new key from then on. The next alias
@@ -86,8 +89,11 @@ func Rotate(ctx context.Context, client AdminClient, signing string, step Step, 
 		MaxAge: t.opts.MaxAge, MaxLifetime: t.opts.MaxLifetime, PropagationDelay: t.opts.PropagationDelay,
 	}
 	err := times.complete(signing)
-	if err == nil && (times.Next == "" || times.Previous == "") {
-		err = fmt.Errorf("%q is no alias: only an alias can be pointed to another key", signing)
+	for _, name := range []string{signing, times.Next, times.Previous} {
+		// KMS changes aliases by name, in the account and the Region of the client.
+		if err == nil && !strings.HasPrefix(name, "alias/") {
+			err = fmt.Errorf("%q is no alias name, want one that begins with alias/", name)
+		}
 	}
 	if err == nil {
 		t.delay, t.hold = times.PropagationDelay, times.hold()
@@ -161,7 +167,7 @@ func (t *rotation) lookUp(ctx context.Context, name string) (alias, error) {
 }
 
 func (t *rotation) prepare(ctx context.Context) error {
-	if t.next.key != nil && !t.next.is(t.signing) {
+	if t.next.key != nil && !t.next.is(t.signing) && t.next.key.KeyState == types.KeyStateEnabled {
 		return nil // prepared already
 	}
 	in := kms.CreateKeyInput{
@@ -215,6 +221,10 @@ func (t *rotation) promote(ctx context.Context) error {
 		}
 		if err := t.point(ctx, t.previous, aws.ToString(t.signing.key.Arn)); err != nil {
 			return err
+		}
+		if t.previous.key != nil && t.previous.key.KeyState == types.KeyStateEnabled {
+			t.done = append(t.done, fmt.Sprintf("leave %s, which %s named, enabled and without that alias: it was never retired",
+				aws.ToString(t.previous.key.Arn), t.previous.name))
 		}
 	}
 	return t.point(ctx, t.signing, aws.ToString(t.next.key.Arn))

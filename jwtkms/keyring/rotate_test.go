@@ -62,8 +62,8 @@ func (o *observer) keys(t *testing.T) int {
 }
 
 const (
-	delay = 10 * time.Minute                                  // of a zero RotateOptions
-	hold  = 2*5*time.Minute + 10*time.Minute + 60*time.Minute // of a zero RotateOptions
+	delay = 11 * time.Minute                         // of a zero RotateOptions
+	hold  = 2*5*time.Minute + delay + 60*time.Minute // of a zero RotateOptions
 )
 
 func TestRotate(t *testing.T) {
@@ -103,14 +103,14 @@ func TestRotate(t *testing.T) {
 		check("A B -")
 		rotate(keyring.Prepare, 0) // again
 		check("A B -")
-		tooEarly(keyring.Promote, "wait 10m")
+		tooEarly(keyring.Promote, "wait 11m")
 		time.Sleep(delay + time.Second)
 		rotate(keyring.Promote, 2, dryRun)
 		check("A B -")
 		rotate(keyring.Promote, 2)
 		check("B B A")
 		rotate(keyring.Promote, 0) // again
-		tooEarly(keyring.Retire, "wait 1h20m")
+		tooEarly(keyring.Retire, "wait 1h21m")
 		time.Sleep(hold - time.Minute)
 		tooEarly(keyring.Retire, "wait 1m")
 		time.Sleep(time.Minute + time.Second)
@@ -132,7 +132,7 @@ func TestRotate(t *testing.T) {
 		time.Sleep(delay + time.Second)
 		tooEarly(keyring.Promote, "the tokens of the previous key have not expired yet, wait 1h10m")
 		time.Sleep(hold - delay)
-		rotate(keyring.Promote, 2)
+		rotate(keyring.Promote, 3) // the third says that B is left enabled
 		check("D D C")
 
 		out, err := fake.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: &o.seen[0]})
@@ -178,15 +178,19 @@ func TestRotateRefuses(t *testing.T) {
 		want    string
 	}{
 		"no such alias":        {"alias/none", keyring.Prepare, "there is no alias/none"},
-		"a key ID":             {fake.AddKey(types.KeySpecEccNistP256), keyring.Prepare, "is no alias"},
+		"a key ID":             {fake.AddKey(types.KeySpecEccNistP256), keyring.Prepare, "is no alias name"},
 		"promote comes second": {"alias/jwt", keyring.Promote, "there is no alias/jwt-next: prepare first"},
 		"an unknown step":      {"alias/jwt", "demote", `unknown step "demote", want "prepare", "promote" or "retire"`},
 		"no name":              {"", keyring.Prepare, "no signing key"},
+		"an alias ARN":         {"arn:aws:kms:us-east-1:111122223333:alias/jwt", keyring.Prepare, "is no alias name"},
 	} {
 		done, err := keyring.Rotate(t.Context(), fake, tt.signing, tt.step)
 		if len(done) != 0 || err == nil || !strings.HasPrefix(err.Error(), "keyring: rotate ") || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %q, %v; want %q", reason, done, err, tt.want)
 		}
+	}
+	if got := (&observer{fake: fake}).keys(t); got != 2 {
+		t.Errorf("a refused step has made a key: there are %d, want 2", got)
 	}
 	// The next key cannot sign.
 	if _, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Prepare); err != nil {
@@ -200,6 +204,10 @@ func TestRotateRefuses(t *testing.T) {
 	done, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Promote, func(o *keyring.RotateOptions) { o.Force = true })
 	if len(done) != 0 || err == nil || !strings.Contains(err.Error(), "is Disabled, want it Enabled") {
 		t.Errorf("promote a disabled key: %q, %v", done, err)
+	}
+	// Prepare makes another.
+	if done, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Prepare); len(done) != 2 || err != nil {
+		t.Errorf("prepare in place of a disabled key: %q, %v", done, err)
 	}
 	// Somebody pointed the previous alias to the signing key.
 	out, err := fake.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String("alias/jwt")})
@@ -306,4 +314,57 @@ func TestRotateResumes(t *testing.T) {
 			})
 		}
 	}
+}
+
+// An interrupted promotion is finished without force, and each wait is for the alias
+// that it is about.
+func TestRotateWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		o := &observer{fake: fake}
+		first, second := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+		o.letter(first)
+		o.letter(second)
+		createAlias(t, fake, "alias/jwt", first)
+		time.Sleep(24 * time.Hour) // the signing alias is old, the next one new
+		createAlias(t, fake, "alias/jwt-next", second)
+		promote := func() error {
+			_, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Promote)
+			return err
+		}
+		if err := promote(); !errors.Is(err, keyring.ErrTooEarly) {
+			t.Errorf("promote a key that is just being published: %v, want ErrTooEarly", err)
+		}
+		time.Sleep(delay + time.Second)
+		createAlias(t, fake, "alias/jwt-prev", first) // as far as an interrupted step came
+		if err := promote(); err != nil {
+			t.Errorf("finish an interrupted promotion: %v", err)
+		}
+		if got := o.aliases(t); got != "B B A" {
+			t.Errorf("the aliases name %q", got)
+		}
+		// Somebody points the previous alias anew: the tokens are as old as before.
+		time.Sleep(hold + time.Second)
+		updateAlias(t, fake, "alias/jwt-prev", first)
+		if _, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Retire); err != nil {
+			t.Errorf("retire: %v", err)
+		}
+	})
+}
+
+// A key may have more aliases than one page of ListAliases holds.
+func TestRotateWithManyAliases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		first, second := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+		createAlias(t, fake, "alias/jwt", first)
+		createAlias(t, fake, "alias/jwt-next", second)
+		for i := range 60 { // these come first in the list
+			createAlias(t, fake, fmt.Sprintf("alias/a%d", i), second)
+		}
+		time.Sleep(delay + time.Second)
+		if _, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Promote); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -237,7 +237,7 @@ func Set(member string, value any) Effect {
 func Corrupt() Effect {
 	return Effect{change: func(c *call, members map[string]any) error {
 		for _, name := range []string{"Signature", "Mac", "PublicKey"} {
-			if b, ok := members[name].([]byte); ok {
+			if b, ok := members[name].([]byte); ok && len(b) > 0 {
 				b = bytes.Clone(b)
 				b[len(b)-1] ^= 1
 				members[name] = b
