@@ -113,7 +113,7 @@ func parse(args []string, stderr io.Writer) (request, error) {
 	flags.DurationVar(&req.opts.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` between two looks of an issuer at the aliases")
 	flags.DurationVar(&req.opts.MaxAge, "max-age", 5*time.Minute, "`time` for which verifiers may cache the public keys")
 	flags.DurationVar(&req.opts.MaxLifetime, "max-lifetime", time.Hour, "longest `time` from issue to expiry of a token")
-	flags.DurationVar(&req.opts.PropagationDelay, "propagation-delay", 0, "`time` for which a key is published before it signs (default: -refresh-interval and -max-age together)")
+	flags.DurationVar(&req.opts.PropagationDelay, "propagation-delay", 0, "`time` for which a key is published before it signs (default: -refresh-interval and -max-age together, and a minute)")
 	flags.DurationVar(&req.timeout, "timeout", 30*time.Second, "give up after this `time`")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

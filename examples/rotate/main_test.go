@@ -102,15 +102,15 @@ func TestSteps(t *testing.T) {
 	works(t, alias("-step", "prepare"), "nothing to do for prepare\n")
 	second := keyOf(t, fake, "alias/jwt-next")
 
-	tooEarly := "too early: the verifiers do not all have the next key yet, wait 10m"
+	tooEarly := "too early: the verifiers do not all have the next key yet, wait 11m"
 	works(t, alias(), *second.KeyId, "next: promote, but now is "+tooEarly)
 	fails(t, "rotate: keyring: rotate alias/jwt: promote: "+tooEarly, 1, alias("-step", "promote")...)
 	fails(t, "too early: the verifiers do not all have the next key yet, wait 3h", 1, alias("-step", "promote", "-propagation-delay", "3h", "-dry-run")...)
 	works(t, alias("-step", "promote", "-force", "-dry-run"), "would point alias/jwt to "+*second.Arn)
 	works(t, alias("-step", "promote", "-force"), "point alias/jwt-prev to "+*first.Arn+"\npoint alias/jwt to "+*second.Arn+"\n")
 
-	fails(t, "too early: the tokens of the previous key have not expired yet, wait 1h20m", 1, alias("-step", "retire")...)
-	fails(t, "wait 30m", 1, alias("-step", "retire", "-max-lifetime", "10m")...)
+	fails(t, "too early: the tokens of the previous key have not expired yet, wait 1h21m", 1, alias("-step", "retire")...)
+	fails(t, "wait 31m", 1, alias("-step", "retire", "-max-lifetime", "10m")...)
 	works(t, alias("-step", "retire", "-force"), "disable "+*first.Arn+"\ndelete alias/jwt-prev\n")
 	works(t, alias("-step", "retire"), "nothing to do for retire\n")
 	if state := keyOf(t, fake, *first.KeyId).KeyState; state != types.KeyStateDisabled {
@@ -142,15 +142,15 @@ func TestWholeRotation(t *testing.T) {
 		says("next: prepare, now", "Enabled  "+since)
 		step(keyring.Prepare)
 		time.Sleep(4 * time.Minute)
-		says("next: promote, but now is too early: the verifiers do not all have the next key yet, wait 6m")
-		time.Sleep(6*time.Minute + time.Second)
+		says("next: promote, but now is too early: the verifiers do not all have the next key yet, wait 7m")
+		time.Sleep(7*time.Minute + time.Second)
 		says("next: promote, now", "Enabled  "+since)
 		step(keyring.Promote)
 		time.Sleep(time.Hour)
-		says("next: retire, but now is too early: the tokens of the previous key have not expired yet, wait 20m")
+		says("next: retire, but now is too early: the tokens of the previous key have not expired yet, wait 21m")
 		// Whoever goes on to the next rotation has to wait for the same.
 		step(keyring.Prepare)
-		time.Sleep(10*time.Minute + time.Second)
+		time.Sleep(11*time.Minute + time.Second)
 		says("next: promote, but now is too early: the tokens of the previous key have not expired yet, wait 10m0s")
 		time.Sleep(10 * time.Minute)
 		says("next: promote, now")

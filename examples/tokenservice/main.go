@@ -143,7 +143,6 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	case set.alias != "" && !isAlias(set.alias):
 		return set, fmt.Errorf("-alias is %q, want an alias, such as alias/jwt: only an alias can move to another key", set.alias)
 	}
-	set.service.RefreshInterval = set.ring.RefreshInterval
 	set.service.Claims = []string{}
 	for name := range strings.SplitSeq(*claims, ",") {
 		if name = strings.TrimSpace(name); name != "" {

@@ -21,8 +21,9 @@ import (
 
 // Run refreshes every [Options.RefreshInterval], for the first time one interval after it
 // is called, until ctx ends. After a refresh that failed it tries again sooner, at first
-// after an eighth of the interval. It returns why ctx ended. Failures are logged.
-func (r *Ring) Run(ctx context.Context) error {
+// after an eighth of the interval. It returns why ctx ended. Failures are logged. After
+// each refresh it calls refreshed, for metrics or tests, with nil or the error.
+func (r *Ring) Run(ctx context.Context, refreshed ...func(error)) error {
 	retry := r.opts.RefreshInterval / 8
 	wait := r.opts.RefreshInterval
 	for {
@@ -33,6 +34,9 @@ func (r *Ring) Run(ctx context.Context) error {
 		}
 		began := time.Now()
 		err := r.Refresh(ctx)
+		for _, fn := range refreshed {
+			fn(err)
+		}
 		if err == nil || ctx.Err() != nil {
 			// From beginning to beginning: what a refresh takes must not add up.
 			retry = r.opts.RefreshInterval / 8

@@ -79,9 +79,6 @@ type Options struct {
 	// means 10 seconds.
 	HealthInterval time.Duration
 
-	// RefreshInterval is that of the Ring, with the same default, five minutes.
-	RefreshInterval time.Duration
-
 	// ShutdownTimeout is how long Serve waits for requests under way when it is
 	// told to end. Zero means 15 seconds.
 	ShutdownTimeout time.Duration
@@ -164,7 +161,6 @@ func (o *Options) complete() error {
 		{"RequestTimeout", &o.RequestTimeout, 5 * time.Second, 1},
 		{"RetryAfter", &o.RetryAfter, time.Second, time.Second},
 		{"HealthInterval", &o.HealthInterval, 10 * time.Second, 1},
-		{"RefreshInterval", &o.RefreshInterval, 5 * time.Minute, 1},
 		{"ShutdownTimeout", &o.ShutdownTimeout, 15 * time.Second, 1},
 	} {
 		if *d.value == 0 {
@@ -227,24 +223,15 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Run keeps the Ring's keys up to date until ctx ends, as [keyring.Ring.Run] does, in
 // whose place it is, and counts. It returns why ctx ended.
 func (s *Service) Run(ctx context.Context) error {
-	wait := s.opts.RefreshInterval
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(wait):
-		}
-		wait = s.opts.RefreshInterval
-		switch err := s.ring.Refresh(ctx); {
+	return s.ring.Run(ctx, func(err error) {
+		switch {
 		case err == nil:
 			s.metrics.refreshed.Add(1)
 		case ctx.Err() == nil:
 			s.metrics.notRefreshed.Add(1)
 			s.noteThrottle(err)
-			s.opts.Logger.LogAttrs(ctx, slog.LevelError, "refresh failed, the last good keys stay", slog.Any("error", err))
-			wait /= 8
 		}
-	}
+	})
 }
 
 // Serve serves on listener, and runs [Service.Run], until ctx ends. Then it closes

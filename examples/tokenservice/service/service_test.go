@@ -894,7 +894,6 @@ func TestNewRefuses(t *testing.T) {
 		"RequestTimeout is -1s, want 0 or":   func(o *service.Options) { o.RequestTimeout = -time.Second },
 		"RetryAfter is 1ms, want 0 or":       func(o *service.Options) { o.RetryAfter = time.Millisecond },
 		"HealthInterval is -1s, want 0 or":   func(o *service.Options) { o.HealthInterval = -time.Second },
-		"RefreshInterval is -1s, want 0 or":  func(o *service.Options) { o.RefreshInterval = -time.Second },
 		"ShutdownTimeout is -1s, want 0 or":  func(o *service.Options) { o.ShutdownTimeout = -time.Second },
 		"MaxBody and MaxInFlight are -1 and": func(o *service.Options) { o.MaxBody = -1 },
 		"are 65536 and -1, want 0 or more":   func(o *service.Options) { o.MaxInFlight = -1 },
