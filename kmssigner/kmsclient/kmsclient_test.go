@@ -1,12 +1,18 @@
 package kmsclient_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -25,28 +31,38 @@ import (
 
 const concurrency = 128
 
+// endpoint is what a client must know of a server.
+type endpoint struct {
+	url, key    string
+	roots       *x509.CertPool
+	credentials aws.CredentialsProvider
+}
+
 // tlsServer is a fake behind TLS and HTTP/1.1 that counts the connections it accepts.
 type tlsServer struct {
-	fake  *kmstest.KMS
-	url   string
-	roots *x509.CertPool
+	endpoint
 	conns atomic.Int64
 
-	// all, if not nil, holds every Sign call back until there are as many as it was
-	// made for.
+	// all, if not nil, holds every call back until there are as many as it was made
+	// for.
 	all atomic.Pointer[sync.WaitGroup]
 }
 
 func newTLSServer(tb testing.TB, latency time.Duration) *tlsServer {
 	tb.Helper()
-	s := &tlsServer{fake: kmstest.New(), roots: x509.NewCertPool()}
-	s.fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Delay(latency))
+	fake := kmstest.New()
+	s := &tlsServer{endpoint: endpoint{
+		key:         fake.AddKey(types.KeySpecEccNistP256),
+		roots:       x509.NewCertPool(),
+		credentials: serverCredentials(fake),
+	}}
+	fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Delay(latency))
 	h := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if all := s.all.Load(); all != nil {
 			all.Done()
 			all.Wait()
 		}
-		s.fake.ServeHTTP(w, r)
+		fake.ServeHTTP(w, r)
 	}))
 	h.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -61,7 +77,7 @@ func newTLSServer(tb testing.TB, latency time.Duration) *tlsServer {
 }
 
 // signer is one whose calls go through httpClient, which will trust the server.
-func (s *tlsServer) signer(tb testing.TB, httpClient *awshttp.BuildableClient) *kmssigner.Signer {
+func (s *endpoint) signer(tb testing.TB, httpClient *awshttp.BuildableClient) *kmssigner.Signer {
 	tb.Helper()
 	httpClient = httpClient.WithTransportOptions(func(tr *http.Transport) { tr.TLSClientConfig.RootCAs = s.roots })
 	client := kms.New(kms.Options{
@@ -69,9 +85,9 @@ func (s *tlsServer) signer(tb testing.TB, httpClient *awshttp.BuildableClient) *
 		BaseEndpoint: &s.url,
 		HTTPClient:   httpClient,
 		Retryer:      aws.NopRetryer{}, // a call is an attempt
-		Credentials:  serverCredentials(s.fake),
+		Credentials:  s.credentials,
 	})
-	signer, err := kmssigner.New(tb.Context(), client, s.fake.AddKey(types.KeySpecEccNistP256),
+	signer, err := kmssigner.New(tb.Context(), client, s.key,
 		func(o *kmssigner.Options) { o.SkipVerification, o.Timeout = true, time.Minute })
 	if err != nil {
 		tb.Fatal(err)
@@ -164,21 +180,33 @@ func TestNewHTTPChangesNothingElse(t *testing.T) {
 }
 
 // BenchmarkConnections runs 128 signers with the SDK's default HTTP client and with
-// NewHTTP in turn, over TLS and with 5 ms of latency. Server and signers share the
-// machine, so the handshakes of both ends count.
+// NewHTTP in turn, over TLS and with 5 ms of latency, against a server in a process of
+// its own.
 //
-//	go test -run '^$' -bench Connections ./kmssigner/kmsclient
+//	go test -run '^$' -bench Connections -benchtime 10x ./kmssigner/kmsclient
 func BenchmarkConnections(b *testing.B) {
 	const perSigner = 8
-	s := newTLSServer(b, 5*time.Millisecond)
-	variants := []struct {
+	s := startServer(b)
+	type variant struct {
 		name    string
 		signer  *kmssigner.Signer
+		conns   *atomic.Int64
 		elapsed time.Duration
-		conns   int64
-	}{
-		{name: "default", signer: s.signer(b, awshttp.NewBuildableClient())},
-		{name: "tuned", signer: s.signer(b, kmsclient.NewHTTP(concurrency))},
+	}
+	var variants []*variant
+	for name, httpClient := range map[string]*awshttp.BuildableClient{
+		"default": awshttp.NewBuildableClient(),
+		"tuned":   kmsclient.NewHTTP(concurrency),
+	} {
+		v := &variant{name: name, conns: new(atomic.Int64)}
+		dial := httpClient.GetTransport().DialContext
+		v.signer = s.signer(b, httpClient.WithTransportOptions(func(tr *http.Transport) {
+			tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				v.conns.Add(1)
+				return dial(ctx, network, address)
+			}
+		}))
+		variants = append(variants, v)
 	}
 	run := func(signer crypto.Signer) {
 		var signers sync.WaitGroup
@@ -193,20 +221,81 @@ func BenchmarkConnections(b *testing.B) {
 	}
 	for _, v := range variants {
 		run(v.signer)
+		v.conns.Store(0)
 	}
 	for b.Loop() {
-		for i := range variants {
-			v := &variants[i]
-			start, before := time.Now(), s.conns.Load()
+		for _, v := range variants {
+			start := time.Now()
 			run(v.signer)
 			v.elapsed += time.Since(start)
-			v.conns += s.conns.Load() - before
 		}
 	}
 	calls := float64(b.N * concurrency * perSigner)
+	rate := map[string]float64{}
 	for _, v := range variants {
-		b.ReportMetric(calls/v.elapsed.Seconds(), v.name+"-calls/s")
-		b.ReportMetric(1000*float64(v.conns)/calls, v.name+"-conns/1000")
+		rate[v.name] = calls / v.elapsed.Seconds()
+		b.ReportMetric(rate[v.name], v.name+"-calls/s")
+		b.ReportMetric(1000*float64(v.conns.Load())/calls, v.name+"-conns/1000")
 	}
-	b.ReportMetric(float64(variants[0].elapsed)/float64(variants[1].elapsed), "ratio")
+	b.ReportMetric(rate["tuned"]/rate["default"], "ratio")
+}
+
+// serverEnv makes the test binary a server, and nothing else, until its standard input
+// ends.
+const serverEnv = "KMSCLIENT_TEST_SERVER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(serverEnv) == "" {
+		os.Exit(m.Run())
+	}
+	fake := kmstest.New()
+	fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Delay(5*time.Millisecond))
+	h := httptest.NewTLSServer(fake)
+	fmt.Println(h.URL)
+	fmt.Println(fake.AddKey(types.KeySpecEccNistP256))
+	fmt.Println(base64.StdEncoding.EncodeToString(h.Certificate().Raw))
+	io.Copy(io.Discard, os.Stdin)
+}
+
+// startServer starts the test binary as a server.
+func startServer(tb testing.TB) *endpoint {
+	tb.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), serverEnv+"=1")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		stdin.Close()
+		cmd.Wait()
+	})
+	var cert string
+	s := &endpoint{credentials: serverCredentials(kmstest.New()), roots: x509.NewCertPool()}
+	if _, err := fmt.Fscanln(stdout, &s.url); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := fmt.Fscanln(stdout, &s.key); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := fmt.Fscanln(stdout, &cert); err != nil {
+		tb.Fatal(err)
+	}
+	der, err := base64.StdEncoding.DecodeString(cert)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s.roots.AddCert(parsed)
+	return s
 }
