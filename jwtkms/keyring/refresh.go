@@ -196,7 +196,6 @@ func (r *Ring) update(ctx context.Context) error {
 		m.seen, m.named = now, true
 	}
 	target := r.behind[r.signing]
-	target.unusable.Store(false)
 	current := r.choose(ctx, target, now)
 
 	next := &state{current: current, target: target, byKid: map[string]*member{}}
@@ -235,8 +234,6 @@ func (r *Ring) choose(ctx context.Context, target *member, now time.Time) *membe
 	key := func(name string, m *member) slog.Attr { return slog.String(name, m.signer.KeyARN()) }
 	switch {
 	case current == nil || current == target:
-		return target
-	case current.unusable.Load():
 		return target
 	case !now.Before(propagated):
 		if r.state.Load() != nil {

@@ -183,8 +183,7 @@ type member struct {
 	seen      time.Time // when an alias last named it
 	named     bool      // an alias named it at the last refresh
 
-	lastExp  atomic.Int64 // Unix time: the latest exp that it was asked to sign
-	unusable atomic.Bool  // KMS refused to sign with it
+	lastExp atomic.Int64 // Unix time: the latest exp that it was asked to sign
 }
 
 // Key is one key of a [Ring].
@@ -378,9 +377,9 @@ func refused(err error) bool {
 }
 
 // abandon makes other, which has just signed, the signing key in place of one that KMS
-// refuses to use.
+// refuses to use. A refresh that has begun before may undo it; then the next token does
+// it again.
 func (r *Ring) abandon(ctx context.Context, current, other *member, refusal error) {
-	current.unusable.Store(true)
 	s := r.state.Load()
 	if s.current != current {
 		return // somebody was faster

@@ -472,6 +472,52 @@ func TestKeyBecomesUsableAgain(t *testing.T) {
 	})
 }
 
+// So does a key whose alias is deleted.
+func TestKeyOfADeletedAliasLeavesInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
+		createAlias(t, fake, "alias/jwt-prev", fake.AddKey(types.KeySpecEccNistP256))
+		ring := newRing(t, fake, func(o *keyring.Options) { o.Logger = slog.New(slog.DiscardHandler) })
+		previous := "alias/jwt-prev"
+		if _, err := fake.DeleteAlias(t.Context(), &kms.DeleteAliasInput{AliasName: &previous}); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []int{2, 1} { // after an hour, after two
+			time.Sleep(time.Hour)
+			if err := ring.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := kids(t, ring); len(got) != want {
+				t.Errorf("%d keys, want %d", len(got), want)
+			}
+		}
+	})
+}
+
+// The key that signs is published, whatever its alias and its age.
+func TestSigningKeyIsPublished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		old, next := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
+		createAlias(t, fake, "alias/jwt", old)
+		fake.Inject(kmstest.Match{Operation: "ListAliases"}, kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException", Message: "no"}))
+		ring := newRing(t, fake, func(o *keyring.Options) { o.Logger = slog.New(slog.DiscardHandler) })
+		updateAlias(t, fake, "alias/jwt", next)
+		time.Sleep(24 * time.Hour) // nobody refreshes
+		if err := ring.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		compact, err := ring.Sign(t.Context(), jwt.RegisteredClaims{ExpiresAt: in(time.Minute)})
+		if err != nil || !strings.Contains(ring.Current().KeyARN, old) {
+			t.Fatalf("signs with %s, %v, want the old key %s", ring.Current().KeyARN, err, old)
+		}
+		if _, err := jwt.Parse(compact, ring.Keyfunc); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Refresh waits for another, but not longer than its context.
 func TestRefreshHonoursItsContext(t *testing.T) {
 	fake := kmstest.New()
@@ -571,6 +617,12 @@ func TestPassingErrorsChangeNoKey(t *testing.T) {
 			t.Errorf("after %s: signs with %s, %v, want the old key %s", reason, ring.Current().KeyARN, err, old)
 		}
 	}
+	// Throttled for one key is no reason to take another.
+	remove := fake.Inject(kmstest.Match{Operation: "Sign", Key: old}, kmstest.Throttle())
+	if _, err := ring.Sign(t.Context(), jwt.RegisteredClaims{ExpiresAt: in(time.Minute)}); err == nil || !strings.Contains(ring.Current().KeyARN, old) {
+		t.Errorf("throttled: %v, signs with %s, want the old key %s", err, ring.Current().KeyARN, old)
+	}
+	remove()
 	for reason, effect := range map[string]kmstest.Effect{
 		"pending deletion": kmstest.Fail(&types.KMSInvalidStateException{}),
 		"gone":             kmstest.Fail(&types.NotFoundException{}),

@@ -326,7 +326,7 @@ func TestRotateWaits(t *testing.T) {
 		o.letter(first)
 		o.letter(second)
 		createAlias(t, fake, "alias/jwt", first)
-		time.Sleep(24 * time.Hour) // the signing alias is old, the next one new
+		time.Sleep(20 * time.Minute) // the signing alias is older than the delay, the next one new
 		createAlias(t, fake, "alias/jwt-next", second)
 		promote := func() error {
 			_, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Promote)
