@@ -61,12 +61,29 @@ func (c *Client) plan() []*attempt {
 	return slices.Concat(probe, up, down)
 }
 
+// mayHedge reports whether a may be the second of two attempts at the same time. The
+// plan is old by then: a Region that was down may be back, or due for a probe.
+func (c *Client) mayHedge(a *attempt) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !a.downUntil.IsZero() {
+		if a.probing || time.Now().Before(a.downUntil) {
+			return false
+		}
+		a.probing, a.probe = true, true
+	}
+	a.down = false
+	return true
+}
+
 // done lets other calls probe.
 func (c *Client) done(plan []*attempt) {
-	if a := plan[0]; a.probe {
-		c.mu.Lock()
-		a.probing = false
-		c.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range plan {
+		if a.probe {
+			a.probing = false
+		}
 	}
 }
 
@@ -116,7 +133,7 @@ func (c *Client) begin(ctx context.Context, a *attempt, others int) {
 	switch {
 	case ok && others > 0:
 		limit(time.Until(deadline) / time.Duration(others+1))
-	case ok && !a.down:
+	case ok && !a.down && !a.probe:
 		a.timeout = 0
 	}
 }
@@ -198,14 +215,16 @@ func run[Out any](parent context.Context, c *Client, operation string, keyID *st
 	next()
 	for len(running) > 0 {
 		var hedge <-chan time.Time
-		if hedging && len(running) == 1 && len(waiting) > 0 && !waiting[0].down && refusal == nil {
+		if hedging && len(running) == 1 && len(waiting) > 0 && refusal == nil {
 			hedge = time.After(c.opts.HedgeAfter)
 		}
 		var got answer[Out]
 		select {
 		case got = <-answers:
 		case <-hedge:
-			next()
+			if c.mayHedge(waiting[0]) {
+				next()
+			}
 			continue
 		}
 		isFirst := got.attempt == running[0]
