@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
@@ -106,6 +105,10 @@ func TestOtherKeyID(t *testing.T) {
 			heal := w.b.Inject(signFault, kmstest.Set("KeyId", answered))
 			if err := sign(s); !errors.Is(err, kmssigner.ErrKeyChanged) {
 				t.Errorf("%s, by %s: got %v, want ErrKeyChanged", name, asked, err)
+			}
+			// The Signer would see it too; it is seen before.
+			if _, err := w.client(t).Sign(t.Context(), input(w)); !errors.Is(err, kmssigner.ErrKeyChanged) {
+				t.Errorf("%s: got %v, want ErrKeyChanged", name, err)
 			}
 			heal()
 			healA()
@@ -282,14 +285,11 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// One Region is allowed, and inputs are left as they are.
+// Inputs are left as they are.
 func TestInputUntouched(t *testing.T) {
 	w := ecWorld(t)
 	w.a.Inject(signFault, kmstest.Reset())
-	in := &kms.SignInput{
-		KeyId: aws.String(w.arn), Message: make([]byte, 32), MessageType: types.MessageTypeDigest,
-		SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256,
-	}
+	in := input(w)
 	out, err := w.client(t).Sign(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)

@@ -193,6 +193,91 @@ func TestHedgeDown(t *testing.T) {
 	})
 }
 
+func input(w *world) *kms.SignInput {
+	return &kms.SignInput{
+		KeyId: aws.String(w.arn), Message: make([]byte, 32), MessageType: types.MessageTypeDigest,
+		SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256,
+	}
+}
+
+// The loser is cancelled though the caller's own context goes on.
+func TestHedgeCancels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := ecWorld(t)
+		c, a, _ := hedged(t, w)
+		w.a.Inject(signFault, kmstest.Hang())
+		if _, err := c.Sign(t.Context(), input(w)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if len(a.ended) != 1 || !errors.Is(a.ended[0], context.Canceled) {
+			t.Errorf("the loser's context ended with %v, want context.Canceled", a.ended)
+		}
+	})
+}
+
+// A hedge that came second had no head start: it is not held against its Region.
+func TestHedgeLostBySecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := ecWorld(t)
+		c, _, _ := hedged(t, w)
+		s := newSigner(t, c, w.arn)
+		w.a.Inject(signFault, kmstest.Delay(60*time.Millisecond))
+		w.b.Inject(signFault, kmstest.Delay(100*time.Millisecond))
+		for range 20 {
+			mustSign(t, s)
+		}
+		w.signs(t, 20, 20)
+		down(t, c)
+	})
+}
+
+// A probe that loses against its hedge leaves the Region down for an interval.
+func TestHedgeLostByProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := ecWorld(t)
+		c, _, _ := hedged(t, w)
+		s := newSigner(t, c, w.arn)
+		heal := w.a.Inject(signFault, kmstest.Reset())
+		mustSign(t, s)
+		heal()
+		w.a.Inject(signFault, kmstest.Hang())
+		time.Sleep(10 * time.Second)
+		for range 3 {
+			mustSign(t, s)
+		}
+		w.signs(t, 2, 4)
+	})
+}
+
+// A call is at most with two Regions at the same time.
+func TestHedgeThree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := ecWorld(t)
+		third := w.a.Region("eu-north-1")
+		_, err := w.a.ReplicateKey(t.Context(), &kms.ReplicateKeyInput{KeyId: &w.id, ReplicaRegion: aws.String("eu-north-1")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := multiregion.New([]multiregion.Region{
+			{Name: regionA, Client: w.a}, {Name: regionB, Client: w.b}, {Name: "eu-north-1", Client: third},
+		}, func(o *multiregion.Options) { o.HedgeAfter = 50 * time.Millisecond })
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.a.Inject(signFault, kmstest.Hang())
+		w.b.Inject(signFault, kmstest.Hang())
+		began := time.Now()
+		if _, err := c.Sign(t.Context(), input(w)); err != nil {
+			t.Fatal(err)
+		}
+		// A has two seconds; then B is alone, and C its hedge.
+		if took := time.Since(began); took != 2050*time.Millisecond {
+			t.Errorf("it took %v, want the first Region's two seconds and HedgeAfter", took)
+		}
+	})
+}
+
 // The caller's bytes are the caller's again once Sign has returned. The race
 // detector tells.
 func TestHedgeInput(t *testing.T) {
@@ -204,10 +289,7 @@ func TestHedgeInput(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in := &kms.SignInput{
-			KeyId: aws.String(w.arn), Message: make([]byte, 32), MessageType: types.MessageTypeDigest,
-			SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256,
-		}
+		in := input(w)
 		if _, err := c.Sign(t.Context(), in); err != nil {
 			t.Fatal(err)
 		}
@@ -282,12 +364,13 @@ func TestWire(t *testing.T) {
 		regions = append(regions, multiregion.Region{Client: kms.NewFromConfig(cfg)})
 	}
 	c, err := multiregion.New(regions, func(o *multiregion.Options) {
+		o.AttemptTimeout = 8 * time.Second // no test of the speed of the machine
 		o.HedgeAfter, o.Spread, o.ProbeInterval = 20*time.Millisecond, true, 10*time.Millisecond
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSigner(t, c, alias)
+	s := newSigner(t, c, alias, func(o *kmssigner.Options) { o.Timeout = time.Minute })
 	if err := kmstest.CheckSigner(s); err != nil {
 		t.Error(err)
 	}

@@ -35,7 +35,8 @@
 // Disabled, an invalid state, NotFound, is its answer, and no other Region is asked
 // for a better one; nor is it where the SDK refuses the request. If no Region is
 // available, the error names what each of them said, and errors.Is and
-// errors.As find all of it.
+// errors.As find all of it. An answer without an error is not judged here, but for
+// its KeyId: the Signer verifies the signature, and should go on doing so.
 //
 // # Time
 //
