@@ -137,7 +137,7 @@ func TestTable(t *testing.T) {
 // With one attempt for a call every fault is an error, of its own kind.
 func TestFaults(t *testing.T) {
 	faults := "throttle=10%,500=10%,503=5%,reset=5%,cut=5%,corrupt=10%"
-	args := []string{"-tokens", "300", "-duration", "1m", "-attempts", "1", "-faults", faults}
+	args := []string{"-tokens", "300", "-duration", "1m", "-attempts", "1", "-latency", "3ms", "-faults", faults}
 	res := measured(t, args...)
 	want := map[string]int{
 		"ThrottlingException":     res.Faults["throttle"],
