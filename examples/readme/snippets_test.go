@@ -18,7 +18,9 @@ import (
 	"github.com/kmssign/kmssign/jwtkms"
 	"github.com/kmssign/kmssign/jwtkms/keyring"
 	"github.com/kmssign/kmssign/kmssigner"
+	"github.com/kmssign/kmssign/kmssigner/kmsclient"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
+	"github.com/kmssign/kmssign/kmssigner/multiregion"
 )
 
 // Each test runs a snippet of the README as it stands.
@@ -252,6 +254,33 @@ func TestFaults(t *testing.T) {
 	}
 	revive()
 	if _, err := kmssigner.New(ctx, ireland, ireland.AddKey(types.KeySpecEccNistP256)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestManyCalls(t *testing.T) {
+	fake := kmstest.New()
+	server := kmstest.NewServer(fake)
+	defer server.Close()
+	httpClient := kmsclient.NewHTTP(64)
+	cfg := server.Config()
+	client := kms.NewFromConfig(cfg, kmsclient.Limit(64), func(o *kms.Options) {
+		o.HTTPClient = httpClient // made once, by kmsclient.NewHTTP(64)
+	})
+	if _, err := kmssigner.New(t.Context(), client, fake.AddKey(types.KeySpecEccNistP256)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMultiRegion(t *testing.T) {
+	build := func(cfg aws.Config) (*multiregion.Client, error) {
+		client, err := multiregion.New([]multiregion.Region{
+			{Client: kms.NewFromConfig(cfg, func(o *kms.Options) { o.Region = "eu-west-1" })},
+			{Client: kms.NewFromConfig(cfg, func(o *kms.Options) { o.Region = "eu-central-1" })},
+		})
+		return client, err
+	}
+	if _, err := build(aws.Config{}); err != nil {
 		t.Error(err)
 	}
 }

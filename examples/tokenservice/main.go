@@ -49,6 +49,7 @@ import (
 
 	"github.com/kmssign/kmssign/examples/tokenservice/service"
 	"github.com/kmssign/kmssign/jwtkms/keyring"
+	"github.com/kmssign/kmssign/kmssigner/kmsclient"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
@@ -181,7 +182,7 @@ func serve(ctx context.Context, set settings, stdout io.Writer) error {
 		return err
 	}
 	defer listener.Close()
-	client, alias, closeClient, err := open(ctx, set.alias)
+	client, alias, closeClient, err := open(ctx, set.alias, set.service.MaxInFlight)
 	if err != nil {
 		return err
 	}
@@ -219,7 +220,10 @@ func serve(ctx context.Context, set settings, stdout io.Writer) error {
 
 // open returns a client and the alias to sign with: the user's, or that of a new key on
 // a fake KMS that listens on a loopback port until close is called.
-func open(ctx context.Context, alias string) (client *kms.Client, signing string, close func(), err error) {
+func open(ctx context.Context, alias string, maxInFlight int) (client *kms.Client, signing string, close func(), err error) {
+	// The service signs maxInFlight tokens at a time: no connection is dialled twice.
+	httpClient := kmsclient.NewHTTP(maxInFlight)
+	tuned := func(o *kms.Options) { o.HTTPClient = httpClient }
 	if alias == "" {
 		fake := kmstest.New()
 		signing = "alias/jwt"
@@ -231,7 +235,7 @@ func open(ctx context.Context, alias string) (client *kms.Client, signing string
 			return nil, "", nil, err
 		}
 		server := kmstest.NewServer(fake)
-		return kms.NewFromConfig(server.Config(), quickly), signing, server.Close, nil
+		return kms.NewFromConfig(server.Config(), tuned, quickly), signing, server.Close, nil
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
 	if err != nil {
@@ -245,7 +249,7 @@ func open(ctx context.Context, alias string) (client *kms.Client, signing string
 		}
 		cfg.Region = named.Region
 	}
-	return kms.NewFromConfig(cfg, quickly), alias, func() {}, nil
+	return kms.NewFromConfig(cfg, tuned, quickly), alias, func() {}, nil
 }
 
 // quickly makes the SDK's retries ones that fit into a request: by itself it would wait
