@@ -38,6 +38,7 @@ var lasting = []struct {
 	{"no answer", []kmstest.Effect{kmstest.Hang()}, 0},
 	// The delay keeps net/http from dropping the connection: see TestHang.
 	{"half an answer", []kmstest.Effect{kmstest.Delay(50 * time.Millisecond), kmstest.HangBody()}, 0},
+	{"an answer that drips", []kmstest.Effect{kmstest.Delay(50 * time.Millisecond), kmstest.Drip(20 * time.Millisecond)}, 0},
 	{"a late answer", []kmstest.Effect{kmstest.Delay(time.Hour)}, 0},
 	{"a late error", []kmstest.Effect{kmstest.Delay(time.Hour), kmstest.Fail(&types.KMSInternalException{})}, 0},
 	{"resets", []kmstest.Effect{kmstest.Reset()}, 3},

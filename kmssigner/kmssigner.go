@@ -109,8 +109,8 @@ type Options struct {
 	// no deadline of its own: the SDK sets no limit on waiting for an answer,
 	// and most callers of a crypto.Signer have no way to pass a context. Zero
 	// means ten seconds, which leaves room for the default retryer's three
-	// attempts and the up to two and up to four seconds between them. A
-	// negative Timeout means no limit.
+	// attempts and the up to two and up to four seconds between them; package
+	// kmsclient says how to choose both. A negative Timeout means no limit.
 	Timeout time.Duration
 
 	// PreferRaw makes SignMessage send the message itself (MessageType RAW),

@@ -160,16 +160,7 @@ func Status(code int) Effect {
 // Delay waits before the operation runs, or until the caller's context or
 // connection ends.
 func Delay(d time.Duration) Effect {
-	return Effect{wait: func(ctx context.Context) error {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}}
+	return Effect{wait: func(ctx context.Context) error { return sleep(ctx, d) }}
 }
 
 // Hang never answers: it waits until the caller's context or connection ends, or
@@ -185,6 +176,12 @@ func Hang() Effect {
 // the wire, the caller's error is then not always that of its context: net/http
 // may report the connection that it has closed itself.
 func HangBody() Effect { return Effect{finish: func(r *response) { r.end = hangs }} }
+
+// Drip answers with headers at once and then with the body, a byte at a time and with a
+// pause before each, until it is whole or the caller's context or connection ends.
+func Drip(pause time.Duration) Effect {
+	return Effect{finish: func(r *response) { r.end, r.pause = drips, pause }}
+}
 
 // Reset resets the connection before there is an answer.
 func Reset() Effect {

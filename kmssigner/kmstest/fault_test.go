@@ -179,13 +179,13 @@ func TestEffects(t *testing.T) {
 // TestEndless: what does not end ends with the caller's patience, before there is
 // an answer and in the middle of one.
 func TestEndless(t *testing.T) {
-	for name, effect := range map[string]Effect{"Hang": Hang(), "HangBody": HangBody(), "Delay": Delay(time.Hour)} {
+	for name, effect := range map[string]Effect{"Hang": Hang(), "HangBody": HangBody(), "Drip": Drip(time.Hour), "Delay": Delay(time.Hour)} {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, f fake) {
 				f.kms.Inject(Match{}, effect)
 				ended := func(err, want error) bool {
 					// See HangBody: reading the rest of a body is a race.
-					return errors.Is(err, want) || name == "HangBody" && errors.Is(err, net.ErrClosed)
+					return errors.Is(err, want) || (name == "HangBody" || name == "Drip") && errors.Is(err, net.ErrClosed)
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 				defer cancel()
@@ -207,9 +207,20 @@ func TestEndless(t *testing.T) {
 	}
 }
 
+// TestDrip: an answer that drips is whole in the end.
+func TestDrip(t *testing.T) {
+	onBoth(t, func(t *testing.T, f fake) {
+		f.kms.Inject(Match{Operation: "ListKeys"}, Delay(20*time.Millisecond), Drip(time.Microsecond))
+		out, err := f.ListKeys(t.Context(), nil)
+		if err != nil || len(out.Keys) != 0 {
+			t.Errorf("ListKeys = %v, %v", out, err)
+		}
+	})
+}
+
 // TestCloseEndsHanging: closing a server is not held up by a fault.
 func TestCloseEndsHanging(t *testing.T) {
-	for _, effect := range []Effect{Hang(), HangBody(), Delay(time.Hour)} {
+	for _, effect := range []Effect{Hang(), HangBody(), Drip(time.Hour), Delay(time.Hour)} {
 		k := New()
 		s := NewServer(k)
 		k.Inject(Match{}, effect)

@@ -22,6 +22,7 @@ type response struct {
 	body   []byte
 	code   string // of the error, for the record
 	end    ending
+	pause  time.Duration // before each byte, if it drips
 }
 
 // ending is how an answer ends.
@@ -32,6 +33,7 @@ const (
 	resets        // a connection reset instead of an answer
 	cuts          // the connection is lost after half of the body
 	hangs         // nothing comes after half of the body
+	drips         // the body comes a byte at a time
 )
 
 func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
@@ -85,6 +87,8 @@ func (m inMemory) Do(r *http.Request) (*http.Response, error) {
 		return fail(&net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)})
 	case cuts:
 		content = io.MultiReader(half, failing(func() error { return io.ErrUnexpectedEOF }))
+	case drips:
+		content = &dripping{ctx, a.pause, a.body}
 	case hangs:
 		content = io.MultiReader(half, failing(func() error { <-ctx.Done(); return ctx.Err() }))
 	}
@@ -106,6 +110,37 @@ type failing func() error
 
 func (f failing) Read([]byte) (int, error) { return 0, f() }
 
+// dripping is a reader that has one byte at a time, and pauses before each.
+type dripping struct {
+	ctx   context.Context
+	pause time.Duration
+	body  []byte
+}
+
+func (d *dripping) Read(p []byte) (int, error) {
+	if len(d.body) == 0 {
+		return 0, io.EOF
+	}
+	if err := sleep(d.ctx, d.pause); err != nil {
+		return 0, err
+	}
+	n := copy(p, d.body[:1])
+	d.body = d.body[n:]
+	return n, nil
+}
+
+// sleep waits, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // write sends the answer on a connection.
 func (a *response) write(ctx context.Context, w http.ResponseWriter) {
 	if a.end == resets {
@@ -124,8 +159,20 @@ func (a *response) write(ctx context.Context, w http.ResponseWriter) {
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
-	if a.end == whole {
+	switch a.end {
+	case whole:
 		w.Write(a.body)
+		return
+	case drips:
+		flusher := http.NewResponseController(w)
+		flusher.Flush() // the headers come at once
+		for i := range a.body {
+			if sleep(ctx, a.pause) != nil {
+				panic(http.ErrAbortHandler)
+			}
+			w.Write(a.body[i : i+1])
+			flusher.Flush()
+		}
 		return
 	}
 	w.Write(a.body[:len(a.body)/2])
