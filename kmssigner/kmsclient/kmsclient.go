@@ -49,10 +49,10 @@ import (
 // Concurrency is the number of calls that are under way at once at busy times. It
 // matters from 11 upwards, over HTTP/1.1: the default client keeps 10 idle connections
 // to a host, so of 128 calls that end together 118 close theirs, and the next 118 calls
-// each begin with a new TCP connection and TLS handshake. In two runs of
+// each begin with a new TCP connection and TLS handshake. In five runs of
 // "go test -run '^$' -bench Connections -benchtime 10x ./kmssigner/kmsclient" 128 signers
-// came to 3.7 times as many signatures with NewHTTP(128), and opened no connection where
-// the default client opened 408 and 410 for 1,000 calls. Up to 10, and over HTTP/2, where
+// came to 3.1 to 3.7 times as many signatures with NewHTTP(128), and opened no connection
+// where the default client opened 363 to 424 for 1,000 calls. Up to 10, and over HTTP/2, where
 // one connection carries many calls, nothing changes. A number below the SDK's own
 // leaves the default.
 //
