@@ -335,11 +335,11 @@ func TestRange(t *testing.T) {
 			{"largest of the width", largest, "is not below the order of " + c.Params().Name},
 			{"one byte wider", new(big.Int).Lsh(one, uint(8*width)), fmt.Sprintf("has %d bytes, want at most %d for %s", width+1, width, c.Params().Name)},
 		} {
+			if v.want == "" && v.x.Sign() == 0 {
+				continue // n is a power of two: without its top bit nothing is left
+			}
 			for i, letter := range []string{"R", "S"} {
 				t.Run(c.Params().Name+"/"+letter+"="+v.name, func(t *testing.T) {
-					if v.want == "" && v.x.Sign() == 0 {
-						t.Skip("n is a power of two")
-					}
 					if v.name == "largest of the width" && v.x.Cmp(n) < 0 {
 						t.Fatal("the width is wrong")
 					}

@@ -65,11 +65,12 @@ func (m *SigningMethod) JWK(key crypto.PublicKey) (JWK, error) {
 }
 
 // Thumbprint returns the RFC 7638 thumbprint of a public key with SHA-256, in
-// base64url without padding: 43 characters. It is a good kid: it follows from
-// the key alone, so that every issuer and every replica of a multi-Region key
-// arrives at the same one, and it says nothing about the AWS account, as an
-// ARN would. key is what [MethodFor] takes; for any other key, and for a [MAC], whose key nobody has, the error names it and wraps
-// [jwt.ErrInvalidKeyType]. Thumbprint never calls KMS.
+// base64url without padding: 43 characters. It is a good kid: it follows from the
+// key alone, so that every issuer and every replica of a multi-Region key arrives
+// at the same one, and it says nothing about the AWS account, as an ARN would. key
+// is what [MethodFor] takes; for any other key, and for a [MAC], whose key nobody
+// has, the error names it and wraps [jwt.ErrInvalidKeyType]. Thumbprint never calls
+// KMS.
 func Thumbprint(key crypto.PublicKey) (string, error) {
 	pub := publicOf(key)
 	jwk, err := requiredMembers(pub)

@@ -83,11 +83,12 @@ type SigningMethod struct {
 func (m *SigningMethod) Alg() string { return m.alg }
 
 // MethodFor returns the method to sign with for a public key, for anything with a
-// method Public() crypto.PublicKey, such as a Signer, or for a [MAC]: the one method of an *ecdsa.PublicKey on P-256, P-384, P-521 or secp256k1, of an
+// method Public() crypto.PublicKey, such as a Signer, or for a [MAC]: the one
+// method of an *ecdsa.PublicKey on P-256, P-384, P-521 or secp256k1, of an
 // *mldsa.PublicKey and of a MAC of 32, 48 or 64 bytes; for an *rsa.PublicKey of at
 // least 2048 bits RS256, and for an ed25519.PublicKey EdDSA, both because every
-// verifier of such keys knows them: few know the name Ed25519 yet, golang-jwt
-// among those that do not. For any other key the error names it and wraps
+// verifier of such keys knows them: few know the name Ed25519 yet, golang-jwt among
+// those that do not. For any other key the error names it and wraps
 // [jwt.ErrInvalidKeyType].
 func MethodFor(key crypto.PublicKey) (*SigningMethod, error) {
 	key = publicOf(key)
@@ -162,10 +163,10 @@ func (m *SigningMethod) Verify(signingString string, sig []byte, key any) error 
 	return m.verify(signingString, sig, key)
 }
 
-// Keyfunc returns a [jwt.Keyfunc] for tokens that are signed with this method and one
-// of these keys, each of which is what Verify takes; they are tried in turn. It makes golang-jwt verify with this
-// method even where it has its own of the same name, and changes nothing for other
-// tokens:
+// Keyfunc returns a [jwt.Keyfunc] for tokens that are signed with this method and
+// one of these keys, each of which is what Verify takes; they are tried in turn. It
+// makes golang-jwt verify with this method even where it has its own of the same
+// name, and changes nothing for other tokens:
 //
 //	token, err := jwt.Parse(compact, jwtkms.HS256.Keyfunc(mac.WithContext(ctx)))
 //

@@ -179,11 +179,11 @@ type key struct {
 // every partition included; note that KMS looks only in the client's Region.
 //
 // New makes one GetPublicKey call, unless [Options.PublicKey] is set, and fails
-// where the key could not sign: with [ErrUnsupportedKey] for a key that is not
-// for signing or of a kind that this package does not know, with [ErrKeyChanged]
-// if KMS answers for another key, with the SDK's error where KMS refuses. A Signer from New does not prove that Sign will
-// work: KMS hands out the public key of a disabled key as well, and GetPublicKey
-// is another permission than Sign.
+// where the key could not sign: with [ErrUnsupportedKey] for a key that is not for
+// signing or of a kind that this package does not know, with [ErrKeyChanged] if KMS
+// answers for another key, with the SDK's error where KMS refuses. A Signer from
+// New does not prove that Sign will work: KMS hands out the public key of a
+// disabled key as well, and GetPublicKey is another permission than Sign.
 //
 // ctx serves New alone; to bind one to signatures, see [Signer.WithContext].
 func New(ctx context.Context, client Client, keyID string, optFns ...func(*Options)) (*Signer, error) {

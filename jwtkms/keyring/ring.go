@@ -54,11 +54,11 @@
 //
 // # Failures
 //
-// A refresh that fails keeps what it could not learn anew as it was, and is
-// logged. A published alias that names a key which cannot be published, because it is
-// pending deletion or no signing key, counts as absent, with a warning. As long as refreshes fail a Ring cannot see keys that others have begun
-// to sign with, so choose a propagation delay longer than the outages that are to
-// go unnoticed.
+// A refresh that fails keeps what it could not learn anew as it was, and is logged.
+// A published alias that names a key which cannot be published, because it is
+// pending deletion or no signing key, counts as absent, with a warning. As long as
+// refreshes fail a Ring cannot see keys that others have begun to sign with, so
+// choose a propagation delay longer than the outages that are to go unnoticed.
 //
 // # Cost and permissions
 //

@@ -49,9 +49,10 @@
 // ignored); request quotas, latency and prices, other than by Inject; eventual
 // consistency (a change is seen at once); CloudTrail; custom key stores; the import
 // of key material (a key of origin EXTERNAL is pending import for ever); the
-// passing of time (a key that is pending deletion stays so). Operations outside the methods of [KMS] answer UnknownOperationException; so
-// keys for encryption, key agreement and key encapsulation can be made and looked
-// at, but not used. SM2 keys do not sign either.
+// passing of time (a key that is pending deletion stays so). Operations outside the
+// methods of [KMS] answer UnknownOperationException; so keys for encryption, key
+// agreement and key encapsulation can be made and looked at, but not used. SM2 keys
+// do not sign either.
 //
 // A KMS and a Server are safe for concurrent use.
 package kmstest
