@@ -140,8 +140,8 @@ func chooseScheme(from []scheme, opts crypto.SignerOpts) (_ scheme, context stri
 		if o == nil {
 			return scheme{}, "", errors.New("opts is a nil *ed25519.Options")
 		}
-		// crypto/ed25519 refuses to sign a message as Ed25519ctx without asking for
-		// it, and KMS makes none: RFC 8032 section 5.1.
+		// KMS makes no Ed25519ctx (RFC 8032 section 5.1), and a signature without the
+		// context is not the one that was asked for.
 		if o.Context != "" {
 			return scheme{}, "", errors.New("opts ask for an Ed25519 context, KMS signs without one")
 		}

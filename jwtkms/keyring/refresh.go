@@ -61,8 +61,8 @@ func (r *Ring) Refresh(ctx context.Context) error {
 // would refresh for is a key that was refused.
 const betweenForced = 10 * time.Second
 
-// refresh refreshes unless another refresh has begun since the given time, or, if there
-// is one, not long ago.
+// refresh asks KMS for every key of the Ring, one refresh at a time. If since is set, it
+// does nothing when a refresh has begun after since or within the last betweenForced.
 func (r *Ring) refresh(ctx context.Context, since time.Time) error {
 	select {
 	case r.refreshing <- struct{}{}:
