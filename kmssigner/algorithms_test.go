@@ -38,10 +38,10 @@ func TestEveryKeySpec(t *testing.T) {
 		types.KeySpecMlKem512:         `its key usage is "ENCAPSULATE_DECAPSULATE", want "SIGN_VERIFY"`,
 		types.KeySpecMlKem768:         `its key usage is "ENCAPSULATE_DECAPSULATE", want "SIGN_VERIFY"`,
 		types.KeySpecMlKem1024:        `its key usage is "ENCAPSULATE_DECAPSULATE", want "SIGN_VERIFY"`,
-		types.KeySpecHmac224:          "for the latter see NewHMAC",
-		types.KeySpecHmac256:          "for the latter see NewHMAC",
-		types.KeySpecHmac384:          "for the latter see NewHMAC",
-		types.KeySpecHmac512:          "for the latter see NewHMAC",
+		types.KeySpecHmac224:          "for an HMAC key use NewHMAC",
+		types.KeySpecHmac256:          "for an HMAC key use NewHMAC",
+		types.KeySpecHmac384:          "for an HMAC key use NewHMAC",
+		types.KeySpecHmac512:          "for an HMAC key use NewHMAC",
 	}
 	// SM2 is in the Regions of China only.
 	fake := kmstest.New(func(o *kmstest.Options) { o.Region = "cn-north-1" })

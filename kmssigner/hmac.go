@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -11,7 +12,7 @@ import (
 )
 
 // HMACClient is the part of the KMS API that an [HMAC] calls. *kms.Client and
-// *kmstest.KMS satisfy it. It must be safe for concurrent use, as they are.
+// *kmstest.KMS implement it. Implementations must be safe for concurrent use.
 type HMACClient interface {
 	DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error)
 	GenerateMac(context.Context, *kms.GenerateMacInput, ...func(*kms.Options)) (*kms.GenerateMacOutput, error)
@@ -20,23 +21,47 @@ type HMACClient interface {
 
 var _ HMACClient = (*kms.Client)(nil)
 
-// An HMAC makes and verifies message authentication codes (RFC 2104, FIPS 198-1)
-// with one HMAC key in KMS. Both cost one call each: the key never leaves KMS, so
-// nothing can be verified without it. Package jwtkms takes an HMAC as the key of
-// its HS256, HS384 and HS512. It is safe for concurrent use. Make one with
-// [NewHMAC]; the zero HMAC has no key.
+// HMACOptions configures [NewHMAC]. Its fields are those of [Options] that apply
+// to an HMAC key. The zero value is the right choice for most callers.
+type HMACOptions struct {
+	// GrantTokens are sent with every request, as with [Options.GrantTokens].
+	// Nil means none.
+	GrantTokens []string
+
+	// Timeout limits each call whose context has no deadline, as with
+	// [Options.Timeout]. Zero means ten seconds. A negative Timeout means no
+	// limit.
+	Timeout time.Duration
+
+	// KeepAlias makes every request name the key by the key ID that was given to
+	// NewHMAC, as with [Options.KeepAlias]. KMS does not say which key rejected a
+	// MAC, so Verify then makes a DescribeKey call for each rejected MAC to find
+	// out whether the alias still names the pinned key.
+	KeepAlias bool
+
+	// ClientOptions are passed to every call of the client, as with
+	// [Options.ClientOptions].
+	ClientOptions []func(*kms.Options)
+}
+
+// An HMAC generates and verifies message authentication codes (RFC 2104, FIPS
+// 198-1) with one HMAC key in KMS. The key never leaves KMS, so each operation
+// costs one call. Package jwtkms accepts an HMAC as the key of its HS256, HS384
+// and HS512. An HMAC is safe for concurrent use. The zero HMAC has no key. Use
+// [NewHMAC] to make one.
 type HMAC struct {
-	key *hmacKey        // shared between copies, never changed
+	key *hmacKey        // shared between copies and immutable
 	ctx context.Context // nil means context.Background()
 }
 
+// An hmacKey is what NewHMAC learned about a KMS key.
 type hmacKey struct {
 	target
+	hmacSpec
 	client HMACClient
-	spec   hmacSpec
 }
 
-// An hmacSpec is the one algorithm of a key spec, and the length of its MACs.
+// An hmacSpec is the algorithm of a key spec, and the size of its MACs in bytes.
 type hmacSpec struct {
 	algorithm types.MacAlgorithmSpec
 	size      int
@@ -49,24 +74,26 @@ var hmacSpecs = map[types.KeySpec]hmacSpec{
 	types.KeySpecHmac512: {types.MacAlgorithmSpecHmacSha512, 64},
 }
 
-// NewHMAC returns an HMAC for the KMS key named by keyID, in any form that KMS
-// takes. It makes one DescribeKey call and fails with [ErrUnsupportedKey] if the
-// key is not an HMAC key, with [ErrKeyChanged] if KMS answers for another key
-// than the one asked for, and with the SDK's error if KMS refuses. Like [New] it
-// pins the key's ARN, and ctx serves NewHMAC alone.
+// NewHMAC returns an HMAC for the KMS key that keyID names, in any form that
+// [New] accepts. Like New it pins the key's ARN.
 //
-// Of the [Options] PreferRaw and SkipVerification mean nothing here, and a
-// PublicKey is an error: HMAC keys have none.
-func NewHMAC(ctx context.Context, client HMACClient, keyID string, optFns ...func(*Options)) (*HMAC, error) {
-	k := &hmacKey{target: newTarget(keyID, optFns), client: client}
+// NewHMAC makes one DescribeKey call. It returns [ErrUnsupportedKey] if the key
+// is not an HMAC key, [ErrKeyChanged] if KMS answers for another key than the
+// one asked for, and the SDK's error if KMS refuses.
+//
+// ctx is used only by NewHMAC. [HMAC.WithContext] sets the context of the HMAC.
+func NewHMAC(ctx context.Context, client HMACClient, keyID string, optFns ...func(*HMACOptions)) (*HMAC, error) {
+	var o HMACOptions
+	for _, fn := range optFns {
+		fn(&o)
+	}
+	k := &hmacKey{target: newTarget(keyID, callOptions(o)), client: client}
 	var err error
 	switch {
 	case client == nil:
 		err = errors.New("client is nil")
 	case keyID == "":
 		err = errNoKeyID
-	case k.opts.PublicKey != nil:
-		err = errors.New("Options.PublicKey is set, and an HMAC key has no public key")
 	default:
 		err = k.fetch(ctx)
 	}
@@ -76,6 +103,7 @@ func NewHMAC(ctx context.Context, client HMACClient, keyID string, optFns ...fun
 	return &HMAC{key: k}, nil
 }
 
+// fetch gets the ARN to pin and the algorithm of the key from KMS.
 func (k *hmacKey) fetch(ctx context.Context) error {
 	key, err := k.describe(ctx)
 	if err != nil {
@@ -86,23 +114,23 @@ func (k *hmacKey) fetch(ctx context.Context) error {
 	}
 	spec, ok := hmacSpecs[key.KeySpec]
 	if !ok || key.KeyUsage != types.KeyUsageTypeGenerateVerifyMac {
-		return fmt.Errorf("%w: its key spec is %s and its key usage is %q, want an HMAC key of usage %q: for a key that signs see New",
+		return fmt.Errorf("%w: its key spec is %s and its key usage is %q, want an HMAC key of usage %q (for a key that signs use New)",
 			ErrUnsupportedKey, key.KeySpec, key.KeyUsage, types.KeyUsageTypeGenerateVerifyMac)
 	}
-	k.spec = spec
+	k.hmacSpec = spec
 	return nil
 }
 
-// describe asks KMS for the key that the caller's key ID names.
+// describe asks KMS about the key that the caller's key ID names.
 func (k *hmacKey) describe(ctx context.Context) (*types.KeyMetadata, error) {
-	ctx, cancel := k.bound(ctx)
+	ctx, cancel := k.withTimeout(ctx)
 	defer cancel()
 	out, err := k.client.DescribeKey(ctx, &kms.DescribeKeyInput{
-		KeyId:       aws.String(k.asked),
-		GrantTokens: k.opts.GrantTokens,
-	}, k.opts.ClientOptions...)
+		KeyId:       aws.String(k.givenID),
+		GrantTokens: k.GrantTokens,
+	}, k.ClientOptions...)
 	if err != nil {
-		return nil, explain(ctx, err)
+		return nil, callError(ctx, err)
 	}
 	if out == nil || out.KeyMetadata == nil {
 		return nil, errors.New("KMS answered DescribeKey without the key's metadata")
@@ -113,14 +141,15 @@ func (k *hmacKey) describe(ctx context.Context) (*types.KeyMetadata, error) {
 // KeyARN returns the ARN of the key, as [Signer.KeyARN] does.
 func (h *HMAC) KeyARN() string { return h.key.arn }
 
-// Size returns the length of the key's MACs in bytes: 28, 32, 48 or 64 for a key
-// of spec HMAC_224, HMAC_256, HMAC_384 or HMAC_512, which go with SHA-224,
-// SHA-256, SHA-384 and SHA-512. It is 0 of a nil or zero HMAC. It makes no call.
+// Size returns the length of the key's MACs in bytes: 28, 32, 48 or 64 for a
+// key of spec HMAC_224, HMAC_256, HMAC_384 or HMAC_512. The hash functions of
+// these are SHA-224, SHA-256, SHA-384 and SHA-512. Size returns 0 for a nil or
+// zero HMAC. It does not call KMS.
 func (h *HMAC) Size() int {
 	if h == nil || h.key == nil {
 		return 0
 	}
-	return h.key.spec.size
+	return h.key.size
 }
 
 // WithContext returns a copy of h whose calls use ctx, as [Signer.WithContext]
@@ -129,109 +158,110 @@ func (h *HMAC) WithContext(ctx context.Context) *HMAC {
 	return &HMAC{key: h.key, ctx: ctx}
 }
 
-// Generate returns the MAC of msg, Size bytes. It makes one GenerateMac call,
-// charged by AWS, and none if msg is empty or has more than 4096 bytes, which is
-// [ErrMessageLength]. If KMS's answer is not for the pinned key and its
-// algorithm, or not of that length, it fails with [ErrKeyChanged] or
-// [ErrBadSignature]; only KMS could tell whether the MAC is right.
+// Generate returns the MAC of msg, which has Size bytes. It makes one
+// GenerateMac call, for which AWS charges.
+//
+// Generate returns [ErrMessageLength], without a call, if msg is empty or longer
+// than 4096 bytes. It returns [ErrKeyChanged] or [ErrBadSignature] if the answer
+// is not by the pinned key, its algorithm, or of that size, and the SDK's error
+// if KMS refuses. Only KMS can tell whether the bytes of the MAC are right, so
+// they are not verified.
 func (h *HMAC) Generate(msg []byte) ([]byte, error) {
-	mac, err := h.generate(msg)
+	mac, err := h.key.generate(h.ctx, msg)
 	if err != nil {
 		return nil, fmt.Errorf("kmssigner: generate MAC with %q: %w", h.key.arn, err)
 	}
 	return mac, nil
 }
 
-func (h *HMAC) generate(msg []byte) ([]byte, error) {
-	k := h.key
+func (k *hmacKey) generate(ctx context.Context, msg []byte) ([]byte, error) {
 	if err := checkMACMessage(msg); err != nil {
 		return nil, err
 	}
-	ctx, cancel := k.bound(h.ctx)
+	ctx, cancel := k.withTimeout(ctx)
 	defer cancel()
 	out, err := k.client.GenerateMac(ctx, &kms.GenerateMacInput{
-		KeyId:        aws.String(k.request),
+		KeyId:        aws.String(k.requestID),
 		Message:      msg,
-		MacAlgorithm: k.spec.algorithm,
-		GrantTokens:  k.opts.GrantTokens,
-	}, k.opts.ClientOptions...)
+		MacAlgorithm: k.algorithm,
+		GrantTokens:  k.GrantTokens,
+	}, k.ClientOptions...)
 	if err != nil {
-		return nil, explain(ctx, err)
+		return nil, callError(ctx, err)
 	}
 	if out == nil {
-		return nil, fmt.Errorf("%w: the client answered with neither an output nor an error", ErrBadSignature)
+		return nil, errNoAnswer
 	}
-	if len(out.Mac) != k.spec.size {
-		return nil, answerError(ErrBadSignature, out.ResultMetadata, "the MAC has %d bytes, want %d", len(out.Mac), k.spec.size)
+	err = k.checkAnswer(answer{
+		empty:     len(out.Mac) == 0,
+		keyID:     out.KeyId,
+		algorithm: string(out.MacAlgorithm),
+		metadata:  out.ResultMetadata,
+	}, string(k.algorithm))
+	if err != nil {
+		return nil, err
 	}
-	switch answered := aws.ToString(out.KeyId); {
-	case answered == "":
-		return nil, answerError(ErrBadSignature, out.ResultMetadata, "KMS does not say with which key it made the MAC")
-	case !sameKey(k.arn, answered):
-		return nil, answerError(ErrKeyChanged, out.ResultMetadata, "KMS made the MAC with %q", answered)
-	}
-	if out.MacAlgorithm != k.spec.algorithm {
-		return nil, answerError(ErrBadSignature, out.ResultMetadata, "it is by the algorithm %q, want %q",
-			out.MacAlgorithm, k.spec.algorithm)
+	if err := checkLength(out.Mac, k.size); err != nil {
+		return nil, answerError(ErrBadSignature, out.ResultMetadata, "%w", err)
 	}
 	return out.Mac, nil
 }
 
-// Verify reports whether mac is the MAC of msg. False without an error is KMS's
-// word that it is not; an error says nothing about mac: KMS could not be asked, its
-// answer was not for the pinned key and its algorithm ([ErrKeyChanged],
-// [ErrBadSignature]), or msg is empty or over 4096 bytes ([ErrMessageLength]). A
-// mac of another length than Size is false without a call; otherwise Verify makes
-// one VerifyMac call, charged by AWS.
+// Verify reports whether mac is the MAC of msg. If err is nil, the result is
+// KMS's answer. If err is not nil, mac may or may not be valid.
+//
+// Verify makes one VerifyMac call, for which AWS charges. If the length of mac
+// is not Size, Verify returns false without a call. It returns
+// [ErrMessageLength], without a call, if msg is empty or longer than 4096 bytes.
+// It returns [ErrKeyChanged] or [ErrBadSignature] if the answer is not by the
+// pinned key and its algorithm, and the SDK's error if KMS could not be asked or
+// refused.
 func (h *HMAC) Verify(msg, mac []byte) (bool, error) {
-	valid, err := h.verify(msg, mac)
+	valid, err := h.key.verify(h.ctx, msg, mac)
 	if err != nil {
 		return false, fmt.Errorf("kmssigner: verify MAC with %q: %w", h.key.arn, err)
 	}
 	return valid, nil
 }
 
-func (h *HMAC) verify(msg, mac []byte) (bool, error) {
-	k := h.key
+func (k *hmacKey) verify(ctx context.Context, msg, mac []byte) (bool, error) {
 	if err := checkMACMessage(msg); err != nil {
 		return false, err
 	}
-	if len(mac) != k.spec.size {
+	if len(mac) != k.size {
 		return false, nil
 	}
-	ctx, cancel := k.bound(h.ctx)
+	ctx, cancel := k.withTimeout(ctx)
 	defer cancel()
 	out, err := k.client.VerifyMac(ctx, &kms.VerifyMacInput{
-		KeyId:        aws.String(k.request),
+		KeyId:        aws.String(k.requestID),
 		Message:      msg,
 		Mac:          mac,
-		MacAlgorithm: k.spec.algorithm,
-		GrantTokens:  k.opts.GrantTokens,
-	}, k.opts.ClientOptions...)
+		MacAlgorithm: k.algorithm,
+		GrantTokens:  k.GrantTokens,
+	}, k.ClientOptions...)
 	if err != nil {
-		// KMS has no other way to say no.
+		// This exception is KMS's only way to reject a MAC.
 		if _, ok := errors.AsType[*types.KMSInvalidMacException](err); ok {
-			return false, k.stillPinned(ctx)
+			return false, k.checkStillPinned(ctx)
 		}
-		return false, explain(ctx, err)
+		return false, callError(ctx, err)
 	}
 	if out == nil {
-		return false, fmt.Errorf("%w: the client answered with neither an output nor an error", ErrBadSignature)
+		return false, errNoAnswer
 	}
-	if out.MacAlgorithm != k.spec.algorithm {
-		return false, answerError(ErrBadSignature, out.ResultMetadata, "the verdict is by the algorithm %q, want %q",
-			out.MacAlgorithm, k.spec.algorithm)
-	}
-	if answered := aws.ToString(out.KeyId); !sameKey(k.arn, answered) {
-		return false, answerError(ErrKeyChanged, out.ResultMetadata, "KMS verified with %q", answered)
-	}
-	return out.MacValid, nil
+	err = k.checkAnswer(answer{
+		keyID:     out.KeyId,
+		algorithm: string(out.MacAlgorithm),
+		metadata:  out.ResultMetadata,
+	}, string(k.algorithm))
+	return err == nil && out.MacValid, err
 }
 
-// stillPinned makes sure that a no of KMS, which does not name the key, was the no of
-// the pinned key and not of one that the alias in the request names by now.
-func (k *hmacKey) stillPinned(ctx context.Context) error {
-	if !isAlias(k.request) {
+// checkStillPinned returns an error if the alias in the requests no longer names
+// the pinned key. KMS does not say which key rejected a MAC.
+func (k *hmacKey) checkStillPinned(ctx context.Context) error {
+	if !isAlias(k.requestID) {
 		return nil
 	}
 	key, err := k.describe(ctx)
@@ -239,7 +269,7 @@ func (k *hmacKey) stillPinned(ctx context.Context) error {
 		return err
 	}
 	if answered := aws.ToString(key.Arn); !sameKey(k.arn, answered) {
-		return fmt.Errorf("%w: %s names %q", ErrKeyChanged, k.request, answered)
+		return fmt.Errorf("%w: %s names %q", ErrKeyChanged, k.requestID, answered)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package kmssigner_test
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"errors"
 	"strings"
 	"testing"
@@ -129,6 +128,7 @@ func TestHMACChecksTheAnswer(t *testing.T) {
 		{"MAC cut off", func(o *kms.GenerateMacOutput) { o.Mac = o.Mac[:31] }, kmssigner.ErrBadSignature},
 		{"another algorithm", func(o *kms.GenerateMacOutput) { o.MacAlgorithm = types.MacAlgorithmSpecHmacSha512 }, kmssigner.ErrBadSignature},
 		{"another key", func(o *kms.GenerateMacOutput) { o.KeyId = &otherID }, kmssigner.ErrKeyChanged},
+		{"no key", func(o *kms.GenerateMacOutput) { o.KeyId = nil }, kmssigner.ErrBadSignature},
 	} {
 		client.generate = func(o *kms.GenerateMacOutput) *kms.GenerateMacOutput { tt.edit(o); return o }
 		if got, err := h.Generate([]byte("message")); got != nil || !errors.Is(err, tt.is) {
@@ -146,6 +146,7 @@ func TestHMACChecksTheAnswer(t *testing.T) {
 	}{
 		{"empty answer", func(*kms.VerifyMacOutput) *kms.VerifyMacOutput { return &kms.VerifyMacOutput{} }, kmssigner.ErrBadSignature},
 		{"another key", func(o *kms.VerifyMacOutput) *kms.VerifyMacOutput { o.KeyId = &otherID; return o }, kmssigner.ErrKeyChanged},
+		{"no key", func(o *kms.VerifyMacOutput) *kms.VerifyMacOutput { o.KeyId = nil; return o }, kmssigner.ErrBadSignature},
 		{"another algorithm", func(o *kms.VerifyMacOutput) *kms.VerifyMacOutput {
 			o.MacAlgorithm = types.MacAlgorithmSpecHmacSha512
 			return o
@@ -166,28 +167,25 @@ func TestNewHMACRefuses(t *testing.T) {
 	answer := func(edit func(*kms.DescribeKeyOutput) *kms.DescribeKeyOutput) kmssigner.HMACClient {
 		return &macSpy{HMACClient: fake, describe: edit}
 	}
-	pub := newSigner(t, fake, fake.AddKey(types.KeySpecEccNistP256)).Public()
 	for _, tt := range []struct {
 		reason string
 		client kmssigner.HMACClient
 		keyID  string
-		pub    crypto.PublicKey
 		is     error
 		want   string
 	}{
-		{"nil client", nil, keyID, nil, nil, "client is nil"},
-		{"no key ID", fake, "", nil, nil, "key ID is empty"},
-		{"a public key", fake, keyID, pub, nil, "an HMAC key has no public key"},
-		{"no metadata", answer(func(*kms.DescribeKeyOutput) *kms.DescribeKeyOutput { return &kms.DescribeKeyOutput{} }), keyID, nil, nil, "without the key's metadata"},
-		{"no answer", answer(func(*kms.DescribeKeyOutput) *kms.DescribeKeyOutput { return nil }), keyID, nil, nil, "without the key's metadata"},
-		{"another key", answer(func(o *kms.DescribeKeyOutput) *kms.DescribeKeyOutput { o.KeyMetadata.Arn = &otherID; return o }), keyID, nil, kmssigner.ErrKeyChanged, otherID},
+		{"nil client", nil, keyID, nil, "client is nil"},
+		{"no key ID", fake, "", nil, "key ID is empty"},
+		{"no metadata", answer(func(*kms.DescribeKeyOutput) *kms.DescribeKeyOutput { return &kms.DescribeKeyOutput{} }), keyID, nil, "without the key's metadata"},
+		{"no answer", answer(func(*kms.DescribeKeyOutput) *kms.DescribeKeyOutput { return nil }), keyID, nil, "without the key's metadata"},
+		{"another key", answer(func(o *kms.DescribeKeyOutput) *kms.DescribeKeyOutput { o.KeyMetadata.Arn = &otherID; return o }), keyID, kmssigner.ErrKeyChanged, otherID},
 		{"another usage", answer(func(o *kms.DescribeKeyOutput) *kms.DescribeKeyOutput {
 			o.KeyMetadata.KeyUsage = types.KeyUsageTypeEncryptDecrypt
 			return o
-		}), keyID, nil, kmssigner.ErrUnsupportedKey, "ENCRYPT_DECRYPT"},
-		{"no ARN", answer(func(o *kms.DescribeKeyOutput) *kms.DescribeKeyOutput { o.KeyMetadata.Arn = nil; return o }), keyID, nil, nil, "want a key ARN"},
+		}), keyID, kmssigner.ErrUnsupportedKey, "ENCRYPT_DECRYPT"},
+		{"no ARN", answer(func(o *kms.DescribeKeyOutput) *kms.DescribeKeyOutput { o.KeyMetadata.Arn = nil; return o }), keyID, nil, "want a key ARN"},
 	} {
-		_, err := kmssigner.NewHMAC(t.Context(), tt.client, tt.keyID, func(o *kmssigner.Options) { o.PublicKey = tt.pub })
+		_, err := kmssigner.NewHMAC(t.Context(), tt.client, tt.keyID)
 		if err == nil || !strings.HasPrefix(err.Error(), "kmssigner: new HMAC for ") || !strings.Contains(err.Error(), tt.want) || tt.is != nil && !errors.Is(err, tt.is) {
 			t.Errorf("%s: %v, want it to say %q", tt.reason, err, tt.want)
 		}
@@ -200,7 +198,7 @@ func TestHMACOptions(t *testing.T) {
 	keyID, otherID := fake.AddKey(types.KeySpecHmac256), fake.AddKey(types.KeySpecHmac256)
 	createAlias(t, fake, "alias/a", keyID)
 	client := &macSpy{HMACClient: fake}
-	h, err := kmssigner.NewHMAC(t.Context(), client, "alias/a", func(o *kmssigner.Options) {
+	h, err := kmssigner.NewHMAC(t.Context(), client, "alias/a", func(o *kmssigner.HMACOptions) {
 		o.KeepAlias = true
 		o.GrantTokens = []string{"token"}
 	})
@@ -235,7 +233,7 @@ func TestHMACOptions(t *testing.T) {
 	if _, err := h.Generate([]byte("message")); !errors.Is(err, kmssigner.ErrKeyChanged) {
 		t.Errorf("Generate behind a re-pointed alias: %v, want ErrKeyChanged", err)
 	}
-	byID, err := kmssigner.NewHMAC(t.Context(), fake, keyID, func(o *kmssigner.Options) { o.KeepAlias = true })
+	byID, err := kmssigner.NewHMAC(t.Context(), fake, keyID, func(o *kmssigner.HMACOptions) { o.KeepAlias = true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +262,7 @@ func TestHMACOptions(t *testing.T) {
 func TestHMACCalls(t *testing.T) {
 	fake := kmstest.New()
 	applied := 0
-	h, err := kmssigner.NewHMAC(t.Context(), fake, fake.AddKey(types.KeySpecHmac256), func(o *kmssigner.Options) {
+	h, err := kmssigner.NewHMAC(t.Context(), fake, fake.AddKey(types.KeySpecHmac256), func(o *kmssigner.HMACOptions) {
 		o.ClientOptions = append(o.ClientOptions, func(*kms.Options) { applied++ })
 		o.Timeout = 20 * time.Millisecond
 	})
@@ -292,6 +290,6 @@ func TestHMACCalls(t *testing.T) {
 	check("Generate", err)
 	_, err = h.Verify([]byte("message"), mac)
 	check("Verify", err)
-	_, err = kmssigner.NewHMAC(context.Background(), fake, h.KeyARN(), func(o *kmssigner.Options) { o.Timeout = 20 * time.Millisecond })
+	_, err = kmssigner.NewHMAC(context.Background(), fake, h.KeyARN(), func(o *kmssigner.HMACOptions) { o.Timeout = 20 * time.Millisecond })
 	check("NewHMAC", err)
 }

@@ -1,6 +1,7 @@
-// Package kmssigner makes a crypto.Signer of an asymmetric key in AWS KMS, for
-// everything that takes one: JWTs, TLS, X.509 certificates and requests, SSH
-// certificates. The private key never leaves KMS.
+// Package kmssigner implements [crypto.Signer] with an asymmetric key in AWS KMS.
+// A Signer works wherever the standard library or another package takes a
+// crypto.Signer: JWTs, TLS, X.509 certificates and requests, SSH certificates.
+// The private key never leaves KMS.
 //
 //	client := kms.NewFromConfig(cfg)
 //	signer, err := kmssigner.New(ctx, client, "alias/token-signing")
@@ -9,62 +10,65 @@
 //
 // # Keys and algorithms
 //
-//   - RSA of 2048, 3072 and 4096 bits: RSASSA-PKCS1-v1_5, or, where the options
-//     are an *rsa.PSSOptions, RSASSA-PSS (RFC 8017), over SHA-256, SHA-384 or
-//     SHA-512. The PSS salt is as long as the hash: KMS makes no other, so
-//     another length is refused, but for rsa.PSSSaltLengthAuto, which leaves the
-//     choice to the signer.
-//   - ECDSA (FIPS 186-5) with the one hash that KMS pairs with the curve: P-256
-//     and secp256k1 with SHA-256, P-384 with SHA-384, P-521 with SHA-512.
-//     Signatures are DER, as everywhere in the standard library, and S may be in
-//     the upper half of its range; package derconv turns them into what others
-//     want, and package jwtkms does so in golang-jwt tokens.
-//   - Ed25519 (RFC 8032), pure: options with HashFunc 0, such as crypto.Hash(0)
-//     or &ed25519.Options{}. KMS makes no Ed25519ctx, and its Ed25519ph hashes
-//     the digest once more than others do, so both are refused. Messages have 1
-//     to 4096 bytes.
-//   - ML-DSA-44, ML-DSA-65 and ML-DSA-87 (FIPS 204), pure and hedged: options
-//     with HashFunc 0, a context string in the Options of filippo.io/mldsa
-//     included, or its HashFunc value MLDSAMu for a mu of the caller's own.
+//   - RSA keys of 2048, 3072 and 4096 bits sign with RSASSA-PKCS1-v1_5, or with
+//     RSASSA-PSS if the options are an *rsa.PSSOptions (RFC 8017). The hash is
+//     SHA-256, SHA-384 or SHA-512. KMS makes the PSS salt as long as the hash. An
+//     option that asks for another length is refused, except
+//     rsa.PSSSaltLengthAuto, which lets the signer choose.
+//   - ECDSA keys (FIPS 186-5) sign with the one hash that KMS pairs with the
+//     curve: SHA-256 for P-256 and secp256k1, SHA-384 for P-384, and SHA-512 for
+//     P-521. Signatures are DER, as elsewhere in the standard library, and S may
+//     be in the upper half of its range. Package derconv converts them to other
+//     forms. Package jwtkms does so in golang-jwt tokens.
+//   - Ed25519 keys sign with pure Ed25519 (RFC 8032). The options must have
+//     HashFunc 0, such as crypto.Hash(0) or &ed25519.Options{}. Messages have 1 to
+//     4096 bytes. KMS does not implement Ed25519ctx, and its Ed25519ph hashes the
+//     digest one more time than other implementations do, so both are refused.
+//   - ML-DSA-44, ML-DSA-65 and ML-DSA-87 keys sign with pure, hedged ML-DSA (FIPS
+//     204). The options must have HashFunc 0. A context string in the Options of
+//     filippo.io/mldsa is supported, and so is its HashFunc value MLDSAMu, for a
+//     mu that the caller computed.
 //
-// For HMAC keys see [NewHMAC]: they are no crypto.Signer. All other keys are
-// refused with [ErrUnsupportedKey].
+// An HMAC key has no public key and is not a crypto.Signer. See [NewHMAC]. All
+// other keys are refused with [ErrUnsupportedKey].
 //
 // # Calls and cost
 //
-// [New] makes one GetPublicKey call; Sign and SignMessage make one Sign call
-// each, and that is all: nothing runs in the background, and Public and
-// verification never reach the network. AWS charges each call and counts it
-// against the account's request quota in the Region. The SDK's retries are
-// calls too; they are those of the client's own retryer, and no other layer is
-// added.
+// [New] makes one GetPublicKey call. Sign and SignMessage make one Sign call
+// each. Nothing runs in the background, and neither Public nor verification
+// calls KMS. AWS charges for each call and counts it against the request quota
+// of the account in the Region. The SDK's retries are calls too. They are
+// configured on the client, and this package adds no retries of its own.
 //
-// # One key for life
+// # The key is pinned
 //
-// [New] keeps the public key together with the ARN of the key it belongs to,
-// and signs by that ARN. An alias re-pointed later changes nothing for a Signer
-// that exists: make a new one to follow it.
+// [New] keeps the public key together with the ARN of its key, and all requests
+// name that ARN. If an alias is later pointed to another key, existing Signers
+// keep the old key. To follow the alias, make a new Signer.
 //
 // # What is checked
 //
-// What KMS would refuse, or would make otherwise than the options ask, is
-// refused before the call. No answer is believed: the key, the algorithm and
-// the form of the signature are compared with what was asked, and the
-// signature is verified with the public key before it is returned. (One cannot
-// be: a signature over a mu that the caller computed, for want of the message.)
+// A request that KMS would refuse, or would answer with another kind of
+// signature than the options ask for, is refused without a call. Every answer is
+// checked: it must name the pinned key and the algorithm, have the right form,
+// and verify with the public key. There is one exception. A signature over a mu
+// that the caller computed cannot be verified, because the message is unknown.
 //
-// # Cancelling
+// # Cancellation
 //
-// crypto.Signer has no context, so [Signer.WithContext] binds one to a copy of
-// the Signer. A call whose context has no deadline ends after [Options.Timeout].
+// The methods of crypto.Signer take no context. [Signer.WithContext] returns a
+// copy of the Signer that uses one. A call whose context has no deadline ends
+// after [Options.Timeout].
 //
 // # Permissions
 //
-// kms:Sign and kms:GetPublicKey on the key; kms:Sign alone where the public key
-// is supplied ([Options.PublicKey]). An [HMAC] needs kms:DescribeKey, and
-// kms:GenerateMac and kms:VerifyMac as used.
+// A Signer needs kms:GetPublicKey and kms:Sign on the key, or kms:Sign alone if
+// [Options.PublicKey] is set. An [HMAC] needs kms:DescribeKey, and
+// kms:GenerateMac and kms:VerifyMac as far as it is used for them.
 //
-// To test without AWS, see package kmstest.
+// # Testing
+//
+// Package kmstest is a fake KMS for tests without AWS.
 package kmssigner
 
 import (
@@ -72,90 +76,82 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// Client is the part of the KMS API that a Signer calls. *kms.Client and
-// *kmstest.KMS satisfy it. It must be safe for concurrent use, as they are.
+// Client is the part of the KMS API that a [Signer] calls. *kms.Client and
+// *kmstest.KMS implement it. Implementations must be safe for concurrent use.
 type Client interface {
 	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
 	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
 }
 
-// Options change what [New] and [NewHMAC] and what they return do. The zero
-// value is what most callers want.
+// Options configures [New]. The zero value is the right choice for most
+// callers.
 type Options struct {
 	// PublicKey is the public key of the KMS key, of a type that
-	// [Signer.Public] returns, for a service that has it on file: New then
-	// makes no call, works while KMS is away, and kms:Sign is the only
-	// permission needed. The key ID given to New must then be a full key ARN, because
-	// only an ARN tells from KMS's answers that the public key and the signing
-	// key are still the same. A wrong public key shows at the first signature
-	// ([ErrBadSignature]), not in New. Nil means: ask KMS. NewHMAC refuses it.
+	// [Signer.Public] returns. If it is not nil, New makes no call, works while
+	// KMS is unreachable, and needs no permission other than kms:Sign.
+	//
+	// The key ID given to New must then be a full key ARN. KMS answers with the
+	// key ARN, so only an ARN shows that the signing key is still the one that
+	// the public key belongs to. If the public key belongs to another key, New
+	// succeeds and every signature fails with [ErrBadSignature].
+	//
+	// If PublicKey is nil, New asks KMS for it.
 	PublicKey crypto.PublicKey
 
-	// GrantTokens go into every request, so that a grant is honoured before it
-	// has reached all of KMS. KMS takes at most ten. Nil means none.
+	// GrantTokens are sent with every request, so that a grant is effective
+	// before it has reached all of KMS. KMS accepts at most ten. Nil means none.
 	GrantTokens []string
 
-	// Timeout bounds each call, the SDK's retries included, whose context has
-	// no deadline of its own: the SDK sets no limit on waiting for an answer,
-	// and most callers of a crypto.Signer have no way to pass a context. Zero
-	// means ten seconds, which leaves room for the default retryer's three
-	// attempts and the up to two and up to four seconds between them; package
-	// kmsclient says how to choose both. A negative Timeout means no limit.
+	// Timeout limits each call, including the SDK's retries, if the context has
+	// no deadline. The SDK itself waits for an answer without limit, and most
+	// callers of a crypto.Signer cannot pass a context. Zero means ten seconds,
+	// which leaves room for the three attempts of the default retryer and for its
+	// pauses of up to two and up to four seconds. Package kmsclient describes how
+	// to choose both. A negative Timeout means no limit.
 	Timeout time.Duration
 
-	// PreferRaw makes SignMessage send the message itself (MessageType RAW),
-	// for IAM policies with kms:MessageType and for emulators that demand it,
-	// where KMS takes it: 1 to 4096 bytes. Other messages, and all that reach
-	// Sign, which is given a digest and nothing else, are sent hashed
-	// (MessageType DIGEST). False means DIGEST always. Both make the same
-	// signatures. It is for RSA and ECDSA: Ed25519 is always RAW, and ML-DSA is
-	// RAW unless the message is empty, too long or has a context.
+	// PreferRaw makes SignMessage send the message itself (MessageType RAW)
+	// whenever KMS accepts it, which is for 1 to 4096 bytes. Some IAM policies
+	// with kms:MessageType and some emulators require that. Other messages, and
+	// the digests given to Sign, are sent as digests (MessageType DIGEST), as are
+	// all if PreferRaw is false. The signatures are the same. PreferRaw is for RSA
+	// and ECDSA keys. It has no effect on Ed25519 keys, which always use RAW, and
+	// on ML-DSA keys, which use RAW unless the message is empty, is too long or
+	// has a context.
 	PreferRaw bool
 
-	// KeepAlias makes every request name the key just as it was named to New,
-	// for IAM policies with kms:RequestAlias, which only match a request that
-	// names the alias. False means that the pinned key ARN is sent. Either way
-	// KMS's answer must name the pinned key: once the alias is re-pointed,
-	// signing fails with [ErrKeyChanged]. (KMS's no to a MAC does not name the key.
-	// So an HMAC with KeepAlias asks DescribeKey whose no it was.)
+	// KeepAlias makes every request name the key by the key ID that was given to
+	// New. IAM policies with kms:RequestAlias match only a request that names
+	// the alias. If KeepAlias is false, requests name the pinned key ARN. In
+	// both cases the answer must name the pinned key, so signing fails with
+	// [ErrKeyChanged] once the alias points to another key.
 	KeepAlias bool
 
-	// SkipVerification leaves out the last check of each signature, verifying
-	// it with the public key. It saves the time of one verification per signature,
-	// little beside the network call. On one core of an AMD EPYC with Go 1.26 that
-	// was, in milliseconds ("go test -run '^$' -bench Sign ./kmssigner" has the
-	// figures of yours):
-	//
-	//	RSA 2048   0.02        P-256      0.05
-	//	Ed25519    0.04        secp256k1  0.1
-	//	ML-DSA-44  0.09        P-384      0.4
-	//	                       P-521      1.4
-	//
-	// The presence, length and
-	// encoding of a signature are checked all the same, and ML-DSA signatures with a
-	// context are verified all the same. It means nothing to an HMAC.
+	// SkipVerification turns off the verification of each signature with the
+	// public key. Verification takes little time compared with the call, most
+	// with a P-521 key ("go test -run '^$' -bench Sign ./kmssigner" measures
+	// it). The presence, length and encoding of a signature are still checked,
+	// and ML-DSA signatures with a context are still verified.
 	SkipVerification bool
 
-	// ClientOptions go with every call to the client, after its own options,
-	// for example to change the Region, the retryer or the middleware stack.
+	// ClientOptions are passed to every call of the client, after the client's
+	// own options. They can change the Region, the retryer or the middleware
+	// stack.
 	ClientOptions []func(*kms.Options)
 }
 
 // A Signer signs with one KMS key. It implements [crypto.Signer] and
-// [crypto.MessageSigner]. It is safe for concurrent use. Make one with [New];
-// the zero Signer has no key.
+// [crypto.MessageSigner]. It is safe for concurrent use. The zero Signer has no
+// key. Use [New] to make one.
 type Signer struct {
-	key *key            // shared between copies, never changed
+	key *key            // shared between copies and immutable
 	ctx context.Context // nil means context.Background()
 }
 
@@ -165,58 +161,76 @@ var (
 	_ Client               = (*kms.Client)(nil)
 )
 
-// key is what New learnt, and what every signature needs.
+// A key is what New learned about a KMS key.
 type key struct {
 	target
-	client  Client
-	public  crypto.PublicKey
-	schemes []scheme
+	keyType
+	client           Client
+	usable           []types.SigningAlgorithmSpec // of keyType's, those that KMS lists
+	preferRaw        bool
+	skipVerification bool
 }
 
-// New returns a Signer for the KMS key named by keyID: a key ID, a key ARN, an
-// alias name ("alias/token-signing") or an alias ARN. It is passed on untouched,
-// so whatever KMS takes will do, multi-Region keys, other accounts' keys and
-// every partition included; note that KMS looks only in the client's Region.
+// New returns a Signer for the KMS key that keyID names: a key ID, a key ARN, an
+// alias name such as "alias/token-signing", or an alias ARN. New passes keyID to
+// KMS unchanged, so multi-Region keys, keys of other accounts and all partitions
+// work. KMS looks for the key only in the Region of the client.
 //
-// New makes one GetPublicKey call, unless [Options.PublicKey] is set, and fails
-// where the key could not sign: with [ErrUnsupportedKey] for a key that is not for
-// signing or of a kind that this package does not know, with [ErrKeyChanged] if KMS
-// answers for another key, with the SDK's error where KMS refuses. A Signer from
-// New does not prove that Sign will work: KMS hands out the public key of a
-// disabled key as well, and GetPublicKey is another permission than Sign.
+// New makes one GetPublicKey call, or none if [Options.PublicKey] is set. It
+// returns [ErrUnsupportedKey] for a key that cannot sign or whose type this
+// package does not know, [ErrKeyChanged] if KMS answers for another key, and the
+// SDK's error if KMS refuses. A successful New does not guarantee that Sign will
+// work: GetPublicKey works for a disabled key too and needs another permission.
 //
-// ctx serves New alone; to bind one to signatures, see [Signer.WithContext].
+// ctx is used only by New. [Signer.WithContext] sets the context of signatures.
 func New(ctx context.Context, client Client, keyID string, optFns ...func(*Options)) (*Signer, error) {
-	k := &key{target: newTarget(keyID, optFns), client: client}
-	var err error
-	switch {
-	case client == nil:
-		err = errors.New("client is nil")
-	case keyID == "":
-		err = errNoKeyID
-	case k.opts.PublicKey != nil:
-		err = k.adopt(k.opts.PublicKey)
-	default:
-		err = k.fetch(ctx)
-	}
+	k, err := newKey(ctx, client, keyID, optFns)
 	if err != nil {
 		return nil, fmt.Errorf("kmssigner: new signer for %q: %w", keyID, err)
 	}
 	return &Signer{key: k}, nil
 }
 
-// fetch learns the key from KMS.
-func (k *key) fetch(ctx context.Context) error {
-	ctx, cancel := k.bound(ctx)
+func newKey(ctx context.Context, client Client, keyID string, optFns []func(*Options)) (*key, error) {
+	var o Options
+	for _, fn := range optFns {
+		fn(&o)
+	}
+	k := &key{
+		target: newTarget(keyID, callOptions{
+			GrantTokens:   o.GrantTokens,
+			Timeout:       o.Timeout,
+			KeepAlias:     o.KeepAlias,
+			ClientOptions: o.ClientOptions,
+		}),
+		client:           client,
+		preferRaw:        o.PreferRaw,
+		skipVerification: o.SkipVerification,
+	}
+	switch {
+	case client == nil:
+		return nil, errors.New("client is nil")
+	case keyID == "":
+		return nil, errNoKeyID
+	case o.PublicKey != nil:
+		return k, k.setPublicKey(o.PublicKey)
+	default:
+		return k, k.fetchPublicKey(ctx)
+	}
+}
+
+// fetchPublicKey gets the public key and the ARN to pin from KMS.
+func (k *key) fetchPublicKey(ctx context.Context) error {
+	ctx, cancel := k.withTimeout(ctx)
 	defer cancel()
 	out, err := k.client.GetPublicKey(ctx, &kms.GetPublicKeyInput{
-		KeyId:       aws.String(k.asked),
-		GrantTokens: k.opts.GrantTokens,
-	}, k.opts.ClientOptions...)
+		KeyId:       aws.String(k.givenID),
+		GrantTokens: k.GrantTokens,
+	}, k.ClientOptions...)
 	if err != nil {
-		err = explain(ctx, err)
+		err = callError(ctx, err)
 		if _, ok := errors.AsType[*types.UnsupportedOperationException](err); ok {
-			return fmt.Errorf("%w: KMS has no public key for it: it is a symmetric or an HMAC key; for the latter see NewHMAC: %w",
+			return fmt.Errorf("%w: KMS has no public key for it, because it is a symmetric or an HMAC key (for an HMAC key use NewHMAC): %w",
 				ErrUnsupportedKey, err)
 		}
 		return err
@@ -227,139 +241,54 @@ func (k *key) fetch(ctx context.Context) error {
 	if err := k.pin(aws.ToString(out.KeyId)); err != nil {
 		return err
 	}
-	k.public, k.schemes, err = checkAnswer(out)
+	k.keyType, k.usable, err = readPublicKey(out)
 	return err
 }
 
-// adopt takes the key from the caller.
-func (k *key) adopt(pub crypto.PublicKey) error {
-	parsed, err := arn.Parse(k.asked)
-	id, isKey := strings.CutPrefix(parsed.Resource, "key/")
-	if err != nil || parsed.Partition == "" || parsed.Service != "kms" || parsed.Region == "" || parsed.AccountID == "" ||
-		!isKey || id == "" || strings.Contains(id, "/") {
-		return errors.New("with Options.PublicKey the key ID must be a full key ARN (arn:aws:kms:REGION:ACCOUNT:key/ID): " +
-			"KMS answers with it, and so shows that it signed with the key that the public key belongs to")
+// setPublicKey uses the caller's public key, and pins the caller's ARN.
+func (k *key) setPublicKey(pub crypto.PublicKey) error {
+	if !isFullKeyARN(k.givenID) {
+		return errors.New("with Options.PublicKey the key ID must be a full key ARN (arn:aws:kms:REGION:ACCOUNT:key/ID), " +
+			"because only a key ARN in KMS's answers shows that the public key belongs to the signing key")
 	}
-	spki, err := marshalPublicKey(pub)
+	given, err := newKeyType(pub)
 	if err != nil {
 		return fmt.Errorf("Options.PublicKey: %w", err)
 	}
-	// Through the encoding and back: what KMS's own answer goes through, and a
-	// copy that the caller cannot change.
-	public, spec, err := parsePublicKey(spki)
+	// Encode and parse the key. That applies the checks of a key from KMS, and
+	// makes a copy that the caller cannot change.
+	spki, err := marshalPKIX(given)
 	if err != nil {
 		return fmt.Errorf("Options.PublicKey: %w", err)
 	}
-	k.public, k.schemes = public, schemes[spec]
-	return k.pin(k.asked)
+	if k.keyType, err = parsePKIX(spki); err != nil {
+		return fmt.Errorf("Options.PublicKey: %w", err)
+	}
+	k.usable = k.algorithms()
+	return k.pin(k.givenID)
 }
 
-// Public returns the public key: an *rsa.PublicKey, an *ecdsa.PublicKey (one on
-// secp256k1 has the curve of github.com/decred/dcrd/dcrec/secp256k1/v4), an
-// ed25519.PublicKey or, from filippo.io/mldsa, an *mldsa.PublicKey. All have a
-// method Equal. It is the same on every call and never asks KMS. It must not be
-// modified.
+// Public returns the public key: an *rsa.PublicKey, an *ecdsa.PublicKey, an
+// ed25519.PublicKey, or an *mldsa.PublicKey of filippo.io/mldsa. The curve of a
+// secp256k1 key is that of github.com/decred/dcrd/dcrec/secp256k1/v4. All these
+// types have a method Equal. Public returns the same value on every call and
+// does not call KMS. The caller must not modify the key.
 func (s *Signer) Public() crypto.PublicKey {
-	return s.key.public
+	return s.key.public()
 }
 
-// KeyARN returns the ARN of the key that signs, as KMS answered it, whatever
-// form of key ID was given to [New]. (Of an emulator that answers with a bare
-// key ID it is that key ID.) It never asks KMS.
+// KeyARN returns the ARN of the key that signs, as KMS answered it, whichever
+// form of key ID was given to [New]. For an emulator that answers with a bare
+// key ID, it returns that key ID. KeyARN does not call KMS.
 func (s *Signer) KeyARN() string {
 	return s.key.arn
 }
 
 // WithContext returns a copy of s whose Sign and SignMessage use ctx: its
 // cancellation, its deadline, which replaces [Options.Timeout], and its values,
-// such as a trace. s is unchanged, and both may be used at the same time.
+// such as a trace. s is unchanged, and both may be used concurrently.
 //
 //	token.SignedString(signer.WithContext(ctx))
 func (s *Signer) WithContext(ctx context.Context) *Signer {
 	return &Signer{key: s.key, ctx: ctx}
-}
-
-// Sign signs a digest, as long as the hash that opts name, or, for Ed25519 and
-// ML-DSA, the message itself. The options, and what is refused, are described in
-// the package comment. It returns the signature: DER for ECDSA keys, the bytes of
-// RFC 8017, RFC 8032 and FIPS 204 for the others. The first argument is ignored:
-// KMS has its own randomness.
-//
-// Sign makes one Sign call to KMS, charged by AWS, and none if it refuses its
-// arguments. It fails with [ErrMessageLength], [ErrKeyChanged] or
-// [ErrBadSignature] as described there, and with the SDK's error if KMS refuses.
-func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	return s.sign(digest, true, opts)
-}
-
-// SignMessage signs msg with the same options, cost and errors as Sign. It
-// hashes with the hash that opts name, if any, so msg has no limit of length but
-// for Ed25519. [Options.PreferRaw] leaves the hashing of short messages to KMS.
-func (s *Signer) SignMessage(_ io.Reader, msg []byte, opts crypto.SignerOpts) ([]byte, error) {
-	return s.sign(msg, false, opts)
-}
-
-// sign decides what to ask for, asks, and checks the answer.
-func (s *Signer) sign(input []byte, isDigest bool, opts crypto.SignerOpts) ([]byte, error) {
-	k := s.key
-	r, err := k.newRequest(input, isDigest, opts)
-	if err != nil {
-		return nil, k.wrap(err)
-	}
-	ctx, cancel := k.bound(s.ctx)
-	defer cancel()
-	// The key ID of this request alone: middleware may change what it points to.
-	// Together they are one allocation.
-	call := struct {
-		in    kms.SignInput
-		keyID string
-	}{keyID: k.request}
-	call.in = kms.SignInput{
-		KeyId:            &call.keyID,
-		Message:          r.message,
-		MessageType:      r.messageType,
-		SigningAlgorithm: r.algorithm,
-		GrantTokens:      k.opts.GrantTokens,
-	}
-	out, err := k.client.Sign(ctx, &call.in, k.opts.ClientOptions...)
-	if err != nil {
-		return nil, k.wrap(explain(ctx, err))
-	}
-	if err := k.check(r, out); err != nil {
-		return nil, k.wrap(err)
-	}
-	return out.Signature, nil
-}
-
-// check holds KMS's answer against what was asked. The SDK reports an empty
-// answer with status 200 as a success, so even presence is not given.
-func (k *key) check(r request, out *kms.SignOutput) error {
-	if out == nil {
-		return fmt.Errorf("%w: the client answered with neither an output nor an error", ErrBadSignature)
-	}
-	if len(out.Signature) == 0 {
-		return answerError(ErrBadSignature, out.ResultMetadata, "it is empty")
-	}
-	switch answered := aws.ToString(out.KeyId); {
-	case answered == "":
-		return answerError(ErrBadSignature, out.ResultMetadata, "KMS does not say with which key it signed")
-	case !sameKey(k.arn, answered):
-		return answerError(ErrKeyChanged, out.ResultMetadata, "KMS signed with %q", answered)
-	}
-	if out.SigningAlgorithm != r.algorithm {
-		return answerError(ErrBadSignature, out.ResultMetadata, "it is by the algorithm %q, want %q",
-			out.SigningAlgorithm, r.algorithm)
-	}
-	if err := checkForm(k.public, out.Signature); err != nil {
-		return answerError(ErrBadSignature, out.ResultMetadata, "%w", err)
-	}
-	// KMS signs whatever mu it is given: only verifying shows that the context is in it.
-	if (r.context != "" || !k.opts.SkipVerification) && !r.verify(k.public, out.Signature) {
-		return answerError(ErrBadSignature, out.ResultMetadata, "it does not verify with the public key")
-	}
-	return nil
-}
-
-func (k *key) wrap(err error) error {
-	return fmt.Errorf("kmssigner: sign with %q: %w", k.arn, err)
 }

@@ -414,12 +414,12 @@ func TestSignChecksTheAnswer(t *testing.T) {
 	}{
 		{"empty answer", p256, crypto.SHA256, func(o *kms.SignOutput) { *o = kms.SignOutput{} }, kmssigner.ErrBadSignature, "it is empty", false},
 		{"no signature", p256, crypto.SHA256, func(o *kms.SignOutput) { o.Signature = nil }, kmssigner.ErrBadSignature, "it is empty", false},
-		{"another key, as behind a re-pointed alias", p256, crypto.SHA256, func(o *kms.SignOutput) { o.KeyId = &otherARN }, kmssigner.ErrKeyChanged, "KMS signed with \"" + otherARN, false},
-		{"another key, bare ID", p256, crypto.SHA256, func(o *kms.SignOutput) { o.KeyId = &otherKey }, kmssigner.ErrKeyChanged, "KMS signed with \"" + otherKey, false},
+		{"another key, as behind a re-pointed alias", p256, crypto.SHA256, func(o *kms.SignOutput) { o.KeyId = &otherARN }, kmssigner.ErrKeyChanged, "KMS used the key \"" + otherARN, false},
+		{"another key, bare ID", p256, crypto.SHA256, func(o *kms.SignOutput) { o.KeyId = &otherKey }, kmssigner.ErrKeyChanged, "KMS used the key \"" + otherKey, false},
 		{"the same key ID in another account", p256, crypto.SHA256, func(o *kms.SignOutput) {
 			o.KeyId = aws.String(strings.Replace(*o.KeyId, "111122223333", "444455556666", 1))
 		}, kmssigner.ErrKeyChanged, "444455556666", false},
-		{"no key", p256, crypto.SHA256, func(o *kms.SignOutput) { o.KeyId = nil }, kmssigner.ErrBadSignature, "KMS does not say with which key it signed", false},
+		{"no key", p256, crypto.SHA256, func(o *kms.SignOutput) { o.KeyId = nil }, kmssigner.ErrBadSignature, "KMS does not say which key it used", false},
 		{"another algorithm", rsa2048, crypto.SHA256, func(o *kms.SignOutput) {
 			o.SigningAlgorithm = types.SigningAlgorithmSpecRsassaPssSha256
 		}, kmssigner.ErrBadSignature, `by the algorithm "RSASSA_PSS_SHA_256", want "RSASSA_PKCS1_V1_5_SHA_256"`, false},

@@ -1,99 +1,104 @@
 package kmssigner
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	"github.com/aws/smithy-go"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/smithy-go/middleware"
 )
 
-// A target is the key that requests are for, and how they are sent.
+// callOptions are the options of every call to KMS. Its fields are those of
+// [HMACOptions].
+type callOptions struct {
+	GrantTokens   []string
+	Timeout       time.Duration
+	KeepAlias     bool
+	ClientOptions []func(*kms.Options)
+}
+
+// A target is the key that requests are for. [Signer] and [HMAC] have one each.
 type target struct {
-	opts    Options
-	asked   string // the key ID that the caller gave
-	arn     string // of the pinned key
-	request string // the KeyId sent: arn, unless Options.KeepAlias
-	tooSlow error  // why a call ended that Options.Timeout ended
+	callOptions
+	givenID   string // the key ID that the caller gave to New or NewHMAC
+	arn       string // of the pinned key
+	requestID string // the KeyId of requests: arn, or givenID with KeepAlias
+	timedOut  error  // the cause of a deadline that Timeout set
 }
 
 var errNoKeyID = errors.New("key ID is empty, want a key ID, key ARN, alias name or alias ARN")
 
-func newTarget(keyID string, optFns []func(*Options)) target {
-	t := target{asked: keyID}
-	for _, fn := range optFns {
-		fn(&t.opts)
+func newTarget(keyID string, opts callOptions) target {
+	// Clone the slices, so that later changes by the caller have no effect. Clip
+	// them, so that appends by concurrent callers do not share memory.
+	opts.GrantTokens = slices.Clip(slices.Clone(opts.GrantTokens))
+	opts.ClientOptions = slices.Clip(slices.Clone(opts.ClientOptions))
+	if opts.Timeout == 0 {
+		opts.Timeout = defaultTimeout
 	}
-	// Not the caller's slices: who appends to them later must not change us.
-	// Nor may a Client that appends to its options write where others read.
-	t.opts.GrantTokens = slices.Clip(slices.Clone(t.opts.GrantTokens))
-	t.opts.ClientOptions = slices.Clip(slices.Clone(t.opts.ClientOptions))
-	if t.opts.Timeout == 0 {
-		t.opts.Timeout = defaultTimeout
+	return target{
+		callOptions: opts,
+		givenID:     keyID,
+		timedOut:    fmt.Errorf("no answer within Options.Timeout, %v", opts.Timeout),
 	}
-	t.tooSlow = fmt.Errorf("no answer within Options.Timeout, %v", t.opts.Timeout)
-	return t
 }
 
-// pin keeps the key that KMS answered with.
+// pin makes the key that KMS answered with the key of all requests.
 func (t *target) pin(answered string) error {
 	switch {
 	case answered == "" || isAlias(answered):
 		return fmt.Errorf("KMS answered for the key %q, want a key ARN", answered)
-	case !isAlias(t.asked) && !sameKey(t.asked, answered):
+	case !isAlias(t.givenID) && !sameKey(t.givenID, answered):
 		return fmt.Errorf("%w: KMS answered for %q", ErrKeyChanged, answered)
 	}
 	t.arn = answered
-	if arn.IsARN(t.asked) && !isAlias(t.asked) {
-		t.arn = t.asked // the same key; an emulator's answer may be the bare ID
+	if arn.IsARN(t.givenID) && !isAlias(t.givenID) {
+		t.arn = t.givenID // The answer of an emulator may be the bare key ID.
 	}
-	t.request = t.arn
-	if t.opts.KeepAlias {
-		t.request = t.asked
+	t.requestID = t.arn
+	if t.KeepAlias {
+		t.requestID = t.givenID
 	}
 	return nil
 }
 
-// bound gives ctx the default deadline if it has none.
-func (t *target) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	if _, ok := ctx.Deadline(); ok || t.opts.Timeout < 0 {
-		return ctx, func() {}
-	}
-	return context.WithTimeoutCause(ctx, t.opts.Timeout, t.tooSlow)
+// An answer is what the answers of Sign, GenerateMac and VerifyMac have in
+// common.
+type answer struct {
+	empty     bool // the signature or MAC is missing
+	keyID     *string
+	algorithm string
+	metadata  middleware.Metadata
 }
 
-// defaultTimeout is what a zero Options.Timeout means.
-const defaultTimeout = 10 * time.Second
+// errNoAnswer is returned for a client that returned two nil values.
+var errNoAnswer = fmt.Errorf("%w: the client answered with neither an output nor an error", ErrBadSignature)
 
-// explain makes an error of a call that the end of ctx ended say so, and why. A
-// connection that net/http closed on that account looks like any other broken one,
-// the caller never set the default deadline, and a cause set by the caller
-// ([context.WithCancelCause]) says more than "canceled". An answer of KMS is an
-// answer, even if ctx has ended since.
-func explain(ctx context.Context, err error) error {
-	ended := ctx.Err()
-	if _, answered := errors.AsType[smithy.APIError](err); ended == nil || answered {
-		return err
+// checkAnswer returns an error unless a is complete, by the pinned key and by
+// algorithm. Even an empty answer must be expected, because the SDK reports an
+// empty body with status 200 as a success.
+func (t *target) checkAnswer(a answer, algorithm string) error {
+	switch keyID := aws.ToString(a.keyID); {
+	case a.empty:
+		return answerError(ErrBadSignature, a.metadata, "it is empty")
+	case keyID == "":
+		return answerError(ErrBadSignature, a.metadata, "KMS does not say which key it used")
+	case !sameKey(t.arn, keyID):
+		return answerError(ErrKeyChanged, a.metadata, "KMS used the key %q", keyID)
+	case a.algorithm != algorithm:
+		return answerError(ErrBadSignature, a.metadata, "it is by the algorithm %q, want %q", a.algorithm, algorithm)
 	}
-	if !errors.Is(err, ended) {
-		err = fmt.Errorf("%w: %w", ended, err)
-	}
-	if cause := context.Cause(ctx); cause != ended {
-		err = fmt.Errorf("%w (%w)", err, cause)
-	}
-	return err
+	return nil
 }
 
-// sameKey reports whether a KeyId in an answer names the key that was asked
-// for by its ID or ARN. KMS answers with the key ARN; of emulators that answer
-// with the bare key ID only that part can be compared.
+// sameKey reports whether the KeyId in an answer names the key that was asked
+// for by its key ID or ARN. KMS answers with a key ARN. Some emulators answer
+// with a bare key ID, and then only that part is compared.
 func sameKey(asked, answered string) bool {
 	if arn.IsARN(asked) && arn.IsARN(answered) {
 		return asked == answered
@@ -101,12 +106,20 @@ func sameKey(asked, answered string) bool {
 	return bareKeyID(asked) == bareKeyID(answered)
 }
 
-// bareKeyID is the key ID within a key ARN, or id itself.
+// bareKeyID returns the key ID within a key ARN, or id itself.
 func bareKeyID(id string) string {
 	if _, after, ok := strings.Cut(id, ":key/"); ok {
 		return after
 	}
 	return id
+}
+
+// isFullKeyARN reports whether id is a key ARN with all of its parts.
+func isFullKeyARN(id string) bool {
+	parsed, err := arn.Parse(id)
+	keyID, isKey := strings.CutPrefix(parsed.Resource, "key/")
+	return err == nil && parsed.Partition != "" && parsed.Service == "kms" && parsed.Region != "" && parsed.AccountID != "" &&
+		isKey && keyID != "" && !strings.Contains(keyID, "/")
 }
 
 // isAlias reports whether id is an alias name or an alias ARN.

@@ -1,0 +1,173 @@
+package kmssigner
+
+import (
+	"crypto"
+	"crypto/sha256"
+	"crypto/sha512"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+// Sign signs digest, the hash of a message by the hash function that opts
+// names. For Ed25519 and ML-DSA keys, digest is the message itself. The package
+// comment lists the options of each type of key. The first argument is ignored,
+// because KMS has its own source of randomness.
+//
+// Sign returns the signature: DER for ECDSA keys, and the bytes that RFC 8017,
+// RFC 8032 and FIPS 204 define for RSA, Ed25519 and ML-DSA keys.
+//
+// Sign makes one Sign call to KMS, for which AWS charges. It makes no call if
+// it returns an error about its arguments, such as [ErrMessageLength]. It
+// returns [ErrKeyChanged] or [ErrBadSignature] if the answer is not a signature
+// by the key over digest, and the SDK's error if KMS refuses to sign.
+func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return s.sign(input{data: digest, isDigest: true}, opts)
+}
+
+// SignMessage signs msg. It hashes msg with the hash function that opts names,
+// if any, so msg may have any length except with an Ed25519 key. With
+// [Options.PreferRaw], KMS hashes short messages instead. Options, result, cost
+// and errors are those of [Signer.Sign].
+func (s *Signer) SignMessage(_ io.Reader, msg []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return s.sign(input{data: msg}, opts)
+}
+
+// An input is what a caller wants signed, and how.
+type input struct {
+	data      []byte
+	isDigest  bool // data is a digest if opts name a hash
+	opts      signOptions
+	preferRaw bool
+}
+
+// A request is what KMS is asked to sign, and what its answer is checked
+// against.
+type request struct {
+	algorithm   types.SigningAlgorithmSpec
+	messageType types.MessageType
+	message     []byte // sent to KMS
+
+	signed     []byte      // what the signature is over: a digest if opts name a hash
+	opts       signOptions // what the signature is verified with
+	signedMu   bool        // signed is an ML-DSA mu
+	mustVerify bool        // even with Options.SkipVerification
+}
+
+// sign makes a signature: it prepares the request, calls KMS and checks the
+// answer.
+func (s *Signer) sign(in input, opts crypto.SignerOpts) ([]byte, error) {
+	k := s.key
+	r, err := k.newRequest(in, opts)
+	if err != nil {
+		return nil, k.signError(err)
+	}
+	ctx, cancel := k.withTimeout(s.ctx)
+	defer cancel()
+	// Middleware may change what the key ID points to, so each request has its
+	// own. Together they are one allocation.
+	call := struct {
+		in    kms.SignInput
+		keyID string
+	}{keyID: k.requestID}
+	call.in = kms.SignInput{
+		KeyId:            &call.keyID,
+		Message:          r.message,
+		MessageType:      r.messageType,
+		SigningAlgorithm: r.algorithm,
+		GrantTokens:      k.GrantTokens,
+	}
+	out, err := k.client.Sign(ctx, &call.in, k.ClientOptions...)
+	if err != nil {
+		return nil, k.signError(callError(ctx, err))
+	}
+	if err := k.checkSignature(r, out); err != nil {
+		return nil, k.signError(err)
+	}
+	return out.Signature, nil
+}
+
+// newRequest returns the request for in. It returns an error if no algorithm
+// that KMS lists for the key does what opts ask for.
+func (k *key) newRequest(in input, opts crypto.SignerOpts) (request, error) {
+	var err error
+	if in.opts, err = readOptions(opts); err != nil {
+		return request{}, err
+	}
+	in.preferRaw = k.preferRaw
+	r, err := k.prepare(in)
+	if err == nil && !slices.Contains(k.usable, r.algorithm) {
+		err = in.opts.refuse(k.usable)
+	}
+	return r, err
+}
+
+// checkSignature returns an error unless out is a good answer to r.
+func (k *key) checkSignature(r request, out *kms.SignOutput) error {
+	if out == nil {
+		return errNoAnswer
+	}
+	err := k.checkAnswer(answer{
+		empty:     len(out.Signature) == 0,
+		keyID:     out.KeyId,
+		algorithm: string(out.SigningAlgorithm),
+		metadata:  out.ResultMetadata,
+	}, string(r.algorithm))
+	if err != nil {
+		return err
+	}
+	if err := k.checkForm(out.Signature); err != nil {
+		return answerError(ErrBadSignature, out.ResultMetadata, "%w", err)
+	}
+	if (r.mustVerify || !k.skipVerification) && !k.verify(r, out.Signature) {
+		return answerError(ErrBadSignature, out.ResultMetadata, "it does not verify with the public key")
+	}
+	return nil
+}
+
+func (k *key) signError(err error) error {
+	return fmt.Errorf("kmssigner: sign with %q: %w", k.arn, err)
+}
+
+// maxMessage is the size in bytes of the longest message that KMS takes. The
+// shortest has one byte.
+const maxMessage = 4096
+
+func fits(msg []byte) bool { return 1 <= len(msg) && len(msg) <= maxMessage }
+
+// hashed returns the request for a signature over a digest by hash.
+func (in input) hashed(algorithm types.SigningAlgorithmSpec, hash crypto.Hash) (request, error) {
+	r := request{algorithm: algorithm, messageType: types.MessageTypeDigest, opts: in.opts}
+	switch {
+	case !in.isDigest:
+		r.signed = sum(hash, in.data)
+		r.message = r.signed
+		if in.preferRaw && fits(in.data) {
+			r.messageType, r.message = types.MessageTypeRaw, in.data
+		}
+	case len(in.data) != hash.Size():
+		return request{}, fmt.Errorf("digest has %d bytes, want %d, the length of %v", len(in.data), hash.Size(), hash)
+	default:
+		r.message, r.signed = in.data, in.data
+	}
+	return r, nil
+}
+
+// sum returns the hash of msg. A fixed-size array costs one allocation, where
+// New, Write and Sum of a hash.Hash cost up to three.
+func sum(hash crypto.Hash, msg []byte) []byte {
+	switch hash {
+	case crypto.SHA256:
+		digest := sha256.Sum256(msg)
+		return digest[:]
+	case crypto.SHA384:
+		digest := sha512.Sum384(msg)
+		return digest[:]
+	default:
+		digest := sha512.Sum512(msg)
+		return digest[:]
+	}
+}
