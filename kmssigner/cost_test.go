@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
+	"github.com/kmssign/kmssign/internal/secp256k1"
 	"github.com/kmssign/kmssign/kmssigner"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
@@ -69,31 +71,65 @@ var costSchemes = []struct {
 	{types.KeySpecMlDsa44, crypto.Hash(0)},
 }
 
+// fittedSchemes sign digests that do not go with the curve: padded, cut, and of
+// the right length by another hash. Their signatures are always verified.
+var fittedSchemes = []struct {
+	spec types.KeySpec
+	hash crypto.Hash
+}{
+	{types.KeySpecEccNistP384, crypto.SHA256},
+	{types.KeySpecEccNistP521, crypto.SHA256},
+	{types.KeySpecEccNistP521, crypto.SHA3_384},
+	{types.KeySpecEccNistP256, crypto.SHA384},
+	{types.KeySpecEccNistP256, crypto.SHA512},
+	{types.KeySpecEccNistP256, crypto.SHA3_256},
+	{types.KeySpecEccSecgP256k1, crypto.SHA512},
+}
+
 func skipVerification(o *kmssigner.Options) { o.SkipVerification = true }
 
-// A signature costs at most two allocations beside the client's own: the request, and
-// the digest of a message. Verifying is left out, and the context has a deadline: what
-// those cost is crypto's and context's.
+// TestAllocations holds a signature to two allocations beside those of the
+// client and of verification: the request, and the digest of a message. The
+// context has a deadline, because making one allocates.
 func TestAllocations(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 1<<62)
 	defer cancel()
-	for _, s := range costSchemes {
-		_, signer := newCanned(t, s.spec, s.opts, skipVerification)
+	check := func(spec types.KeySpec, opts crypto.SignerOpts, verification func(pub crypto.PublicKey, digest, sig []byte)) {
+		t.Helper()
+		client, signer := newCanned(t, spec, opts, skipVerification)
 		bound := signer.WithContext(ctx)
-		digest := digestOf(s.opts, costMessage)
+		digest := digestOf(opts, costMessage)
+		limit := 2.0
+		if verification != nil {
+			limit += testing.AllocsPerRun(100, func() { verification(signer.Public(), digest, client.out.Signature) })
+		}
 		for name, sign := range map[string]func() error{
-			"Sign":        func() error { _, err := bound.Sign(nil, digest, s.opts); return err },
-			"SignMessage": func() error { _, err := bound.SignMessage(nil, costMessage, s.opts); return err },
+			"Sign":        func() error { _, err := bound.Sign(nil, digest, opts); return err },
+			"SignMessage": func() error { _, err := bound.SignMessage(nil, costMessage, opts); return err },
 		} {
 			allocs := testing.AllocsPerRun(100, func() {
 				if err := sign(); err != nil {
 					t.Fatal(err)
 				}
 			})
-			if allocs > 2 {
-				t.Errorf("%s, %s: %v allocations, want at most 2", s.spec, name, allocs)
+			if allocs > limit {
+				t.Errorf("%s, %v, %s: %v allocations, want at most %v", spec, opts, name, allocs, limit)
 			}
 		}
+	}
+	for _, s := range costSchemes {
+		check(s.spec, s.opts, nil)
+	}
+	for _, s := range fittedSchemes {
+		check(s.spec, s.hash, func(pub crypto.PublicKey, digest, sig []byte) {
+			verifyASN1 := ecdsa.VerifyASN1
+			if s.spec == types.KeySpecEccSecgP256k1 {
+				verifyASN1 = secp256k1.VerifyASN1
+			}
+			if !verifyASN1(pub.(*ecdsa.PublicKey), digest, sig) {
+				t.Fatal("the signature does not verify")
+			}
+		})
 	}
 }
 

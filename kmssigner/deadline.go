@@ -25,15 +25,20 @@ func (t *target) withTimeout(ctx context.Context) (context.Context, context.Canc
 	return context.WithTimeoutCause(ctx, t.Timeout, t.timedOut)
 }
 
-// callError returns err, the error of a call to KMS, and adds why ctx ended if
-// that is what ended the call. Without this addition a connection that net/http
-// closed for this reason looks like any other broken connection, a caller who
-// set no deadline does not learn where it came from, and a cause set with
-// [context.WithCancelCause] is lost. An error that KMS itself answered with is
-// returned unchanged, even if ctx has ended since.
-func callError(ctx context.Context, err error) error {
+// callError returns err, the error of a call to KMS, with what the caller needs
+// to understand it.
+//
+// If ctx ended the call, callError adds why ctx ended. Otherwise a connection
+// that net/http closed for this reason looks like any other broken connection, a
+// caller who set no deadline does not learn where it came from, and a cause set
+// with [context.WithCancelCause] is lost. An error that KMS answered with is
+// complete, even if ctx has ended since.
+func (t *target) callError(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[smithy.APIError](err); ok {
+		return t.addRegion(err)
+	}
 	ended := ctx.Err()
-	if _, answered := errors.AsType[smithy.APIError](err); ended == nil || answered {
+	if ended == nil {
 		return err
 	}
 	if !errors.Is(err, ended) {

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
@@ -66,11 +67,35 @@ func (k ecdsaKey) algorithms() []types.SigningAlgorithmSpec {
 	return []types.SigningAlgorithmSpec{k.algorithm}
 }
 
+func (k ecdsaKey) defaultHash() crypto.Hash { return k.hash }
+
+// ecdsaHashes are the hashes of digests that an ECDSA key signs. SHA-1 and MD5
+// are not among them, because they are not collision resistant.
+var ecdsaHashes = []crypto.Hash{
+	crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA512_224, crypto.SHA512_256,
+	crypto.SHA3_224, crypto.SHA3_256, crypto.SHA3_384, crypto.SHA3_512,
+}
+
+// prepare accepts every hash in ecdsaHashes, although KMS offers only one for
+// each curve. ECDSA signs the leftmost bits of the digest as a number (FIPS 186-5
+// section 6.4.1), so a digest that was cut or padded on the left to the length
+// that KMS wants has the same signatures as the digest itself.
 func (k ecdsaKey) prepare(in input) (request, error) {
-	if in.opts.hash != k.hash || in.opts.pss {
-		return request{}, in.opts.refuse(k.algorithms())
+	const want = "an ECDSA key wants a SHA-2 or SHA-3 hash"
+	hash := in.opts.hash
+	switch {
+	case in.opts.none && in.isDigest:
+		if len(in.data) != k.hash.Size() {
+			return request{}, fmt.Errorf("opts is nil and digest has %d bytes, want %d or options that name its hash", len(in.data), k.hash.Size())
+		}
+		hash = k.hash
+	case in.opts.none || in.opts.pss || !slices.Contains(ecdsaHashes, hash):
+		return request{}, in.opts.refuse(want)
 	}
-	return in.hashed(k.algorithm, k.hash)
+	r, err := in.hashed(k.algorithm, hash, k.hash)
+	// KMS does not document that it signs fitted digests, so always verify.
+	r.mustVerify = hash != k.hash
+	return r, err
 }
 
 // checkForm checks the DER encoding and the range of R and S.

@@ -68,12 +68,12 @@ func ExampleNew_errors() {
 	var disabled *types.DisabledException
 	fmt.Println(errors.As(err, &disabled))
 
-	// What KMS cannot make is refused without asking it.
-	_, err = signer.SignMessage(nil, []byte("message"), crypto.SHA512)
+	// A signature that KMS cannot make is refused without a call.
+	_, err = signer.SignMessage(nil, []byte("message"), crypto.SHA1)
 	fmt.Println(errors.Unwrap(err))
 	// Output:
 	// true
-	// opts ask for SHA-512, the key signs with [ECDSA_SHA_256]
+	// opts ask for SHA-1, an ECDSA key wants a SHA-2 or SHA-3 hash
 }
 
 // With the public key on file New makes no call, and kms:Sign is the only

@@ -87,14 +87,9 @@ func NewHMAC(ctx context.Context, client HMACClient, keyID string, optFns ...fun
 	for _, fn := range optFns {
 		fn(&o)
 	}
-	k := &hmacKey{target: newTarget(keyID, callOptions(o)), client: client}
-	var err error
-	switch {
-	case client == nil:
-		err = errors.New("client is nil")
-	case keyID == "":
-		err = errNoKeyID
-	default:
+	k := &hmacKey{target: newTarget(client, keyID, callOptions(o)), client: client}
+	err := checkArguments(client, keyID)
+	if err == nil {
 		err = k.fetch(ctx)
 	}
 	if err != nil {
@@ -130,7 +125,7 @@ func (k *hmacKey) describe(ctx context.Context) (*types.KeyMetadata, error) {
 		GrantTokens: k.GrantTokens,
 	}, k.ClientOptions...)
 	if err != nil {
-		return nil, callError(ctx, err)
+		return nil, k.callError(ctx, err)
 	}
 	if out == nil || out.KeyMetadata == nil {
 		return nil, errors.New("KMS answered DescribeKey without the key's metadata")
@@ -139,7 +134,12 @@ func (k *hmacKey) describe(ctx context.Context) (*types.KeyMetadata, error) {
 }
 
 // KeyARN returns the ARN of the key, as [Signer.KeyARN] does.
-func (h *HMAC) KeyARN() string { return h.key.arn }
+func (h *HMAC) KeyARN() string {
+	if h == nil || h.key == nil {
+		return ""
+	}
+	return h.key.arn
+}
 
 // Size returns the length of the key's MACs in bytes: 28, 32, 48 or 64 for a
 // key of spec HMAC_224, HMAC_256, HMAC_384 or HMAC_512. The hash functions of
@@ -155,6 +155,9 @@ func (h *HMAC) Size() int {
 // WithContext returns a copy of h whose calls use ctx, as [Signer.WithContext]
 // does.
 func (h *HMAC) WithContext(ctx context.Context) *HMAC {
+	if h == nil {
+		return nil
+	}
 	return &HMAC{key: h.key, ctx: ctx}
 }
 
@@ -167,6 +170,9 @@ func (h *HMAC) WithContext(ctx context.Context) *HMAC {
 // if KMS refuses. Only KMS can tell whether the bytes of the MAC are right, so
 // they are not verified.
 func (h *HMAC) Generate(msg []byte) ([]byte, error) {
+	if h == nil || h.key == nil {
+		return nil, errors.New("kmssigner: generate MAC: the HMAC has no key, want one made by NewHMAC")
+	}
 	mac, err := h.key.generate(h.ctx, msg)
 	if err != nil {
 		return nil, fmt.Errorf("kmssigner: generate MAC with %q: %w", h.key.arn, err)
@@ -187,7 +193,7 @@ func (k *hmacKey) generate(ctx context.Context, msg []byte) ([]byte, error) {
 		GrantTokens:  k.GrantTokens,
 	}, k.ClientOptions...)
 	if err != nil {
-		return nil, callError(ctx, err)
+		return nil, k.callError(ctx, err)
 	}
 	if out == nil {
 		return nil, errNoAnswer
@@ -217,6 +223,9 @@ func (k *hmacKey) generate(ctx context.Context, msg []byte) ([]byte, error) {
 // pinned key and its algorithm, and the SDK's error if KMS could not be asked or
 // refused.
 func (h *HMAC) Verify(msg, mac []byte) (bool, error) {
+	if h == nil || h.key == nil {
+		return false, errors.New("kmssigner: verify MAC: the HMAC has no key, want one made by NewHMAC")
+	}
 	valid, err := h.key.verify(h.ctx, msg, mac)
 	if err != nil {
 		return false, fmt.Errorf("kmssigner: verify MAC with %q: %w", h.key.arn, err)
@@ -245,7 +254,7 @@ func (k *hmacKey) verify(ctx context.Context, msg, mac []byte) (bool, error) {
 		if _, ok := errors.AsType[*types.KMSInvalidMacException](err); ok {
 			return false, k.checkStillPinned(ctx)
 		}
-		return false, callError(ctx, err)
+		return false, k.callError(ctx, err)
 	}
 	if out == nil {
 		return false, errNoAnswer

@@ -25,6 +25,10 @@ type keyType interface {
 	// spec returns the KeySpec of the KMS keys that have such public keys.
 	spec() types.KeySpec
 
+	// defaultHash returns the hash that goes with the key, as Signer.HashFunc
+	// does.
+	defaultHash() crypto.Hash
+
 	// algorithms returns the algorithms that this package signs with.
 	algorithms() []types.SigningAlgorithmSpec
 

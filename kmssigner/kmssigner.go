@@ -15,11 +15,13 @@
 //     SHA-256, SHA-384 or SHA-512. KMS makes the PSS salt as long as the hash. An
 //     option that asks for another length is refused, except
 //     rsa.PSSSaltLengthAuto, which lets the signer choose.
-//   - ECDSA keys (FIPS 186-5) sign with the one hash that KMS pairs with the
-//     curve: SHA-256 for P-256 and secp256k1, SHA-384 for P-384, and SHA-512 for
-//     P-521. Signatures are DER, as elsewhere in the standard library, and S may
-//     be in the upper half of its range. Package derconv converts them to other
-//     forms. Package jwtkms does so in golang-jwt tokens.
+//   - ECDSA keys on P-256, P-384, P-521 and secp256k1 (FIPS 186-5) sign digests
+//     by any SHA-2 or SHA-3 hash (see "Hashes of ECDSA keys" below). Sign, but not
+//     SignMessage, also accepts nil options for a digest of the length that goes
+//     with the curve: 32, 48, 64 and 32 bytes. Signatures are DER, as elsewhere in
+//     the standard library, and S may be in the upper half of its range. Package
+//     derconv converts them to other forms. Package jwtkms does so in golang-jwt
+//     tokens.
 //   - Ed25519 keys sign with pure Ed25519 (RFC 8032). The options must have
 //     HashFunc 0, such as crypto.Hash(0) or &ed25519.Options{}. Messages have 1 to
 //     4096 bytes. KMS does not implement Ed25519ctx, and its Ed25519ph hashes the
@@ -29,8 +31,29 @@
 //     filippo.io/mldsa is supported, and so is its HashFunc value MLDSAMu, for a
 //     mu that the caller computed.
 //
+// A Signer is also a crypto.SignerOpts with the hash that goes with its key
+// ([Signer.HashFunc]).
+//
 // An HMAC key has no public key and is not a crypto.Signer. See [NewHMAC]. All
 // other keys are refused with [ErrUnsupportedKey].
+//
+// # Hashes of ECDSA keys
+//
+// KMS pairs each curve with one hash: P-256 and secp256k1 with SHA-256, P-384
+// with SHA-384, and P-521 with SHA-512. Other software does not. TLS 1.2 peers,
+// for example, may want SHA-256 with any curve. An ECDSA signature is over the
+// leftmost bits of the digest, taken as a number (FIPS 186-5 section 6.4.1), so a
+// digest of another hash can be fitted to the length that KMS expects: a longer
+// one is cut, and a shorter one is padded with zeros on the left. The signature is
+// the same as one over the original digest, and it is verified against the
+// original digest, even with [Options.SkipVerification]. SHA-1, MD5 and hashes
+// outside SHA-2 and SHA-3 are refused.
+//
+// A fitted digest is sent with MessageType DIGEST, even with
+// [Options.PreferRaw], and with the algorithm of the curve. CloudTrail and the
+// IAM conditions kms:SigningAlgorithm and kms:MessageType therefore show
+// ECDSA_SHA_384 and DIGEST for every such signature by a P-384 key, whichever
+// hash it uses. A policy that requires RAW makes KMS refuse it.
 //
 // # Calls and cost
 //
@@ -158,6 +181,7 @@ type Signer struct {
 var (
 	_ crypto.Signer        = (*Signer)(nil)
 	_ crypto.MessageSigner = (*Signer)(nil)
+	_ crypto.SignerOpts    = (*Signer)(nil)
 	_ Client               = (*kms.Client)(nil)
 )
 
@@ -197,7 +221,7 @@ func newKey(ctx context.Context, client Client, keyID string, optFns []func(*Opt
 		fn(&o)
 	}
 	k := &key{
-		target: newTarget(keyID, callOptions{
+		target: newTarget(client, keyID, callOptions{
 			GrantTokens:   o.GrantTokens,
 			Timeout:       o.Timeout,
 			KeepAlias:     o.KeepAlias,
@@ -207,16 +231,13 @@ func newKey(ctx context.Context, client Client, keyID string, optFns []func(*Opt
 		preferRaw:        o.PreferRaw,
 		skipVerification: o.SkipVerification,
 	}
-	switch {
-	case client == nil:
-		return nil, errors.New("client is nil")
-	case keyID == "":
-		return nil, errNoKeyID
-	case o.PublicKey != nil:
-		return k, k.setPublicKey(o.PublicKey)
-	default:
-		return k, k.fetchPublicKey(ctx)
+	if err := checkArguments(client, keyID); err != nil {
+		return nil, err
 	}
+	if o.PublicKey != nil {
+		return k, k.setPublicKey(o.PublicKey)
+	}
+	return k, k.fetchPublicKey(ctx)
 }
 
 // fetchPublicKey gets the public key and the ARN to pin from KMS.
@@ -228,7 +249,7 @@ func (k *key) fetchPublicKey(ctx context.Context) error {
 		GrantTokens: k.GrantTokens,
 	}, k.ClientOptions...)
 	if err != nil {
-		err = callError(ctx, err)
+		err = k.callError(ctx, err)
 		if _, ok := errors.AsType[*types.UnsupportedOperationException](err); ok {
 			return fmt.Errorf("%w: KMS has no public key for it, because it is a symmetric or an HMAC key (for an HMAC key use NewHMAC): %w",
 				ErrUnsupportedKey, err)
@@ -251,13 +272,9 @@ func (k *key) setPublicKey(pub crypto.PublicKey) error {
 		return errors.New("with Options.PublicKey the key ID must be a full key ARN (arn:aws:kms:REGION:ACCOUNT:key/ID), " +
 			"because only a key ARN in KMS's answers shows that the public key belongs to the signing key")
 	}
-	given, err := newKeyType(pub)
-	if err != nil {
-		return fmt.Errorf("Options.PublicKey: %w", err)
-	}
 	// Encode and parse the key. That applies the checks of a key from KMS, and
 	// makes a copy that the caller cannot change.
-	spki, err := marshalPKIX(given)
+	spki, err := marshalPKIX(pub)
 	if err != nil {
 		return fmt.Errorf("Options.PublicKey: %w", err)
 	}
@@ -272,16 +289,42 @@ func (k *key) setPublicKey(pub crypto.PublicKey) error {
 // ed25519.PublicKey, or an *mldsa.PublicKey of filippo.io/mldsa. The curve of a
 // secp256k1 key is that of github.com/decred/dcrd/dcrec/secp256k1/v4. All these
 // types have a method Equal. Public returns the same value on every call and
-// does not call KMS. The caller must not modify the key.
+// does not call KMS. The caller must not modify the key. Public returns nil for
+// a nil or zero Signer.
 func (s *Signer) Public() crypto.PublicKey {
+	if s == nil || s.key == nil {
+		return nil
+	}
 	return s.key.public()
 }
 
 // KeyARN returns the ARN of the key that signs, as KMS answered it, whichever
 // form of key ID was given to [New]. For an emulator that answers with a bare
-// key ID, it returns that key ID. KeyARN does not call KMS.
+// key ID, it returns that key ID. It returns "" for a nil or zero Signer. KeyARN
+// does not call KMS.
 func (s *Signer) KeyARN() string {
+	if s == nil || s.key == nil {
+		return ""
+	}
 	return s.key.arn
+}
+
+// HashFunc returns the hash function that goes with the key: SHA-256 for RSA,
+// P-256 and secp256k1 keys, SHA-384 for P-384 keys, SHA-512 for P-521 keys, and 0
+// for Ed25519 and ML-DSA keys, which sign the message itself, and for a nil or
+// zero Signer. It does not call KMS.
+//
+// HashFunc makes a Signer its own [crypto.SignerOpts], so that
+//
+//	signer.SignMessage(nil, msg, signer)
+//
+// signs with any type of key. For an RSA key these options mean
+// RSASSA-PKCS1-v1_5.
+func (s *Signer) HashFunc() crypto.Hash {
+	if s == nil || s.key == nil {
+		return 0
+	}
+	return s.key.defaultHash()
 }
 
 // WithContext returns a copy of s whose Sign and SignMessage use ctx: its
@@ -289,6 +332,13 @@ func (s *Signer) KeyARN() string {
 // such as a trace. s is unchanged, and both may be used concurrently.
 //
 //	token.SignedString(signer.WithContext(ctx))
+//
+// A type that embeds a *Signer in order to change Sign must override SignMessage
+// too. Otherwise crypto/x509 and crypto/tls, which prefer SignMessage, call the
+// method of the embedded Signer.
 func (s *Signer) WithContext(ctx context.Context) *Signer {
+	if s == nil {
+		return nil
+	}
 	return &Signer{key: s.key, ctx: ctx}
 }

@@ -42,6 +42,7 @@ func newMLDSA(pub *mldsa.PublicKey) (keyType, error) {
 
 func (k mldsaKey) public() crypto.PublicKey { return k.pub }
 func (k mldsaKey) spec() types.KeySpec      { return k.keySpec }
+func (mldsaKey) defaultHash() crypto.Hash   { return 0 }
 
 // algorithms returns the one name that KMS has for all parameter sets.
 func (mldsaKey) algorithms() []types.SigningAlgorithmSpec {
@@ -52,7 +53,7 @@ func (k mldsaKey) prepare(in input) (request, error) {
 	wantsMu := in.opts.hash == mldsacrypto.MLDSAMu
 	switch {
 	case in.opts.none || in.opts.pss || in.opts.hash != 0 && !wantsMu:
-		return request{}, in.opts.refuse(k.algorithms())
+		return request{}, in.opts.refuse("an ML-DSA key wants HashFunc 0 and the message itself, or MLDSAMu")
 	case len(in.opts.context) > maxContext:
 		return request{}, fmt.Errorf("ML-DSA context has %d bytes, want at most %d", len(in.opts.context), maxContext)
 	}

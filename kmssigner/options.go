@@ -9,7 +9,6 @@ import (
 
 	"filippo.io/mldsa"
 	"filippo.io/mldsa/mldsacrypto"
-	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
 // signOptions is what a crypto.SignerOpts asks for.
@@ -69,11 +68,11 @@ func (o signOptions) String() string {
 	return hash
 }
 
-// refuse returns the error for options that none of the key's algorithms
-// satisfies.
-func (o signOptions) refuse(algorithms []types.SigningAlgorithmSpec) error {
+// refuse returns the error for options that a key does not take. want names the
+// key and the options that it does take.
+func (o signOptions) refuse(want string) error {
 	if o.none {
-		return fmt.Errorf("opts is nil, want options for %s", algorithms)
+		return fmt.Errorf("opts is nil, %s", want)
 	}
-	return fmt.Errorf("opts ask for %s, the key signs with %s", o, algorithms)
+	return fmt.Errorf("opts ask for %s, %s", o, want)
 }

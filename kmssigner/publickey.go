@@ -1,6 +1,9 @@
 package kmssigner
 
 import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,30 +16,65 @@ import (
 	"github.com/kmssign/kmssign/internal/secp256k1"
 )
 
-// parsePKIX parses a DER-encoded SubjectPublicKeyInfo (RFC 5280 section 4.1),
-// the form of the public key in an answer of GetPublicKey.
+// ParsePKIXPublicKey parses a DER-encoded SubjectPublicKeyInfo (RFC 5280 section
+// 4.1), such as the answer of "aws kms get-public-key". It accepts the public key
+// of every KMS key that [New] accepts, including secp256k1 and ML-DSA keys, and
+// returns one of the types that [Signer.Public] returns.
+//
+// ParsePKIXPublicKey returns [ErrUnsupportedKey] for a key of another type, size
+// or curve, and for a weak key: an RSA key with an even modulus or an exponent
+// that is not an odd number from 3 to 2^31-1, or an Ed25519 key that is a point of
+// small order. It returns another error if the encoding is malformed or has
+// trailing data. It does not call KMS and is safe for concurrent use.
+func ParsePKIXPublicKey(spki []byte) (crypto.PublicKey, error) {
+	k, err := parsePKIX(spki)
+	if err != nil {
+		return nil, fmt.Errorf("kmssigner: %w", err)
+	}
+	return k.public(), nil
+}
+
+// MarshalPKIXPublicKey returns the DER-encoded SubjectPublicKeyInfo of pub, which
+// is of a type that [Signer.Public] returns. It is the inverse of
+// [ParsePKIXPublicKey] and returns [ErrUnsupportedKey] for the same keys. It
+// returns another error for an ECDSA key whose point is not on its curve. It does
+// not call KMS and is safe for concurrent use.
+func MarshalPKIXPublicKey(pub crypto.PublicKey) ([]byte, error) {
+	spki, err := marshalPKIX(pub)
+	if err != nil {
+		return nil, fmt.Errorf("kmssigner: %w", err)
+	}
+	return spki, nil
+}
+
 func parsePKIX(spki []byte) (keyType, error) {
-	onSecp256k1, err := secp256k1.ParsePKIXPublicKey(spki)
-	if err == nil {
-		return newECDSA(onSecp256k1)
+	var pub crypto.PublicKey
+	pub, err := secp256k1.ParsePKIXPublicKey(spki)
+	if errors.Is(err, secp256k1.ErrOtherKey) {
+		pub, err = x509.ParsePKIXPublicKey(spki)
 	}
-	if !errors.Is(err, secp256k1.ErrOtherKey) {
-		return nil, fmt.Errorf("parse public key: %w", err)
-	}
-	pub, err := x509.ParsePKIXPublicKey(spki)
 	if err != nil {
 		return nil, fmt.Errorf("parse public key: %w", err)
 	}
-	return newKeyType(pub)
+	k, err := newKeyType(pub)
+	if err != nil {
+		return nil, err
+	}
+	// crypto/x509 ignores data at the end of the algorithm's parameters.
+	if again, err := marshalPKIX(pub); err != nil || !bytes.Equal(again, spki) {
+		return nil, errors.New("parse public key: the SubjectPublicKeyInfo has trailing data or is not DER")
+	}
+	return k, nil
 }
 
-// marshalPKIX is the inverse of parsePKIX. It returns an error if the key is of
-// a supported type but not valid, such as a point that is not on its curve.
-func marshalPKIX(k keyType) ([]byte, error) {
-	if k, ok := k.(ecdsaKey); ok && k.pub.Curve == secp256k1.Curve {
-		return secp256k1.MarshalPKIXPublicKey(k.pub)
+func marshalPKIX(pub crypto.PublicKey) ([]byte, error) {
+	if _, err := newKeyType(pub); err != nil {
+		return nil, err
 	}
-	return x509.MarshalPKIXPublicKey(k.public())
+	if pub, ok := pub.(*ecdsa.PublicKey); ok && pub.Curve == secp256k1.Curve {
+		return secp256k1.MarshalPKIXPublicKey(pub)
+	}
+	return x509.MarshalPKIXPublicKey(pub)
 }
 
 // readPublicKey returns the key in an answer of GetPublicKey, and those of its

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"fmt"
+	"math"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
@@ -35,6 +36,14 @@ func newRSA(pub *rsa.PublicKey) (keyType, error) {
 	if pub == nil || pub.N == nil {
 		return nil, fmt.Errorf("%w: the RSA public key is nil", ErrUnsupportedKey)
 	}
+	// FIPS 186-5 section A.1.1 wants an odd exponent. KMS uses 65537, and
+	// crypto/rsa supports exponents up to 2^31-1.
+	if pub.E < 3 || pub.E%2 == 0 || pub.E > math.MaxInt32 {
+		return nil, fmt.Errorf("%w: RSA exponent %d, want an odd number from 3 to 2^31-1", ErrUnsupportedKey, pub.E)
+	}
+	if pub.N.Sign() <= 0 || pub.N.Bit(0) == 0 {
+		return nil, fmt.Errorf("%w: RSA modulus is even or negative, so it is not a product of two large primes", ErrUnsupportedKey)
+	}
 	switch bits := pub.N.BitLen(); bits {
 	case 2048:
 		return rsaKey{pub, types.KeySpecRsa2048}, nil
@@ -49,6 +58,9 @@ func newRSA(pub *rsa.PublicKey) (keyType, error) {
 
 func (k rsaKey) public() crypto.PublicKey { return k.pub }
 func (k rsaKey) spec() types.KeySpec      { return k.keySpec }
+
+// defaultHash is the hash of RS256, which every verifier knows.
+func (rsaKey) defaultHash() crypto.Hash { return crypto.SHA256 }
 
 func (rsaKey) algorithms() []types.SigningAlgorithmSpec {
 	var list []types.SigningAlgorithmSpec
@@ -68,9 +80,9 @@ func (k rsaKey) prepare(in input) (request, error) {
 				return request{}, err
 			}
 		}
-		return in.hashed(scheme.algorithm, scheme.hash)
+		return in.hashed(scheme.algorithm, scheme.hash, scheme.hash)
 	}
-	return request{}, in.opts.refuse(k.algorithms())
+	return request{}, in.opts.refuse("an RSA key wants SHA-256, SHA-384 or SHA-512")
 }
 
 // checkSaltLength accepts the one salt length that KMS uses, the length of the

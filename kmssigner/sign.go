@@ -2,8 +2,7 @@ package kmssigner
 
 import (
 	"crypto"
-	"crypto/sha256"
-	"crypto/sha512"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -48,6 +47,7 @@ type input struct {
 // against.
 type request struct {
 	algorithm   types.SigningAlgorithmSpec
+	hash        crypto.Hash // of algorithm; 0 if it signs the message itself
 	messageType types.MessageType
 	message     []byte // sent to KMS
 
@@ -60,6 +60,9 @@ type request struct {
 // sign makes a signature: it prepares the request, calls KMS and checks the
 // answer.
 func (s *Signer) sign(in input, opts crypto.SignerOpts) ([]byte, error) {
+	if s == nil || s.key == nil {
+		return nil, errors.New("kmssigner: sign: the Signer has no key, want one made by New")
+	}
 	k := s.key
 	r, err := k.newRequest(in, opts)
 	if err != nil {
@@ -82,7 +85,7 @@ func (s *Signer) sign(in input, opts crypto.SignerOpts) ([]byte, error) {
 	}
 	out, err := k.client.Sign(ctx, &call.in, k.ClientOptions...)
 	if err != nil {
-		return nil, k.signError(callError(ctx, err))
+		return nil, k.signError(k.callError(ctx, err))
 	}
 	if err := k.checkSignature(r, out); err != nil {
 		return nil, k.signError(err)
@@ -100,7 +103,7 @@ func (k *key) newRequest(in input, opts crypto.SignerOpts) (request, error) {
 	in.preferRaw = k.preferRaw
 	r, err := k.prepare(in)
 	if err == nil && !slices.Contains(k.usable, r.algorithm) {
-		err = in.opts.refuse(k.usable)
+		err = in.opts.refuse(fmt.Sprintf("the key signs with %s", k.usable))
 	}
 	return r, err
 }
@@ -123,9 +126,20 @@ func (k *key) checkSignature(r request, out *kms.SignOutput) error {
 		return answerError(ErrBadSignature, out.ResultMetadata, "%w", err)
 	}
 	if (r.mustVerify || !k.skipVerification) && !k.verify(r, out.Signature) {
-		return answerError(ErrBadSignature, out.ResultMetadata, "it does not verify with the public key")
+		return answerError(ErrBadSignature, out.ResultMetadata, k.whyInvalid(r, out.Signature))
 	}
 	return nil
+}
+
+// whyInvalid says what is known about a signature that does not verify.
+func (k *key) whyInvalid(r request, sig []byte) string {
+	if r.messageType == types.MessageTypeDigest {
+		r.signed = appendSum(nil, r.hash, r.message)
+		if k.verify(r, sig) {
+			return "it is over the hash of the digest: this is an emulator that hashes a digest again, so set Options.PreferRaw and call SignMessage"
+		}
+	}
+	return "it does not verify with the public key"
 }
 
 func (k *key) signError(err error) error {
@@ -137,37 +151,3 @@ func (k *key) signError(err error) error {
 const maxMessage = 4096
 
 func fits(msg []byte) bool { return 1 <= len(msg) && len(msg) <= maxMessage }
-
-// hashed returns the request for a signature over a digest by hash.
-func (in input) hashed(algorithm types.SigningAlgorithmSpec, hash crypto.Hash) (request, error) {
-	r := request{algorithm: algorithm, messageType: types.MessageTypeDigest, opts: in.opts}
-	switch {
-	case !in.isDigest:
-		r.signed = sum(hash, in.data)
-		r.message = r.signed
-		if in.preferRaw && fits(in.data) {
-			r.messageType, r.message = types.MessageTypeRaw, in.data
-		}
-	case len(in.data) != hash.Size():
-		return request{}, fmt.Errorf("digest has %d bytes, want %d, the length of %v", len(in.data), hash.Size(), hash)
-	default:
-		r.message, r.signed = in.data, in.data
-	}
-	return r, nil
-}
-
-// sum returns the hash of msg. A fixed-size array costs one allocation, where
-// New, Write and Sum of a hash.Hash cost up to three.
-func sum(hash crypto.Hash, msg []byte) []byte {
-	switch hash {
-	case crypto.SHA256:
-		digest := sha256.Sum256(msg)
-		return digest[:]
-	case crypto.SHA384:
-		digest := sha512.Sum384(msg)
-		return digest[:]
-	default:
-		digest := sha512.Sum512(msg)
-		return digest[:]
-	}
-}

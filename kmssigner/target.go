@@ -3,6 +3,7 @@ package kmssigner
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go/middleware"
 )
 
@@ -25,15 +27,30 @@ type callOptions struct {
 // A target is the key that requests are for. [Signer] and [HMAC] have one each.
 type target struct {
 	callOptions
+	client    any
 	givenID   string // the key ID that the caller gave to New or NewHMAC
 	arn       string // of the pinned key
 	requestID string // the KeyId of requests: arn, or givenID with KeepAlias
 	timedOut  error  // the cause of a deadline that Timeout set
 }
 
-var errNoKeyID = errors.New("key ID is empty, want a key ID, key ARN, alias name or alias ARN")
+// checkArguments returns an error if a call with client and keyID could not
+// succeed.
+func checkArguments(client any, keyID string) error {
+	if v := reflect.ValueOf(client); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return errors.New("client is nil")
+	}
+	const want = "want a key ID, key ARN, alias name or alias ARN"
+	if keyID == "" {
+		return errors.New("key ID is empty, " + want)
+	}
+	if strings.HasPrefix(keyID, "awskms:") {
+		return errors.New("key ID is a URI as other tools write it, " + want + `, without "awskms:" and the slashes and host after it`)
+	}
+	return nil
+}
 
-func newTarget(keyID string, opts callOptions) target {
+func newTarget(client any, keyID string, opts callOptions) target {
 	// Clone the slices, so that later changes by the caller have no effect. Clip
 	// them, so that appends by concurrent callers do not share memory.
 	opts.GrantTokens = slices.Clip(slices.Clone(opts.GrantTokens))
@@ -43,6 +60,7 @@ func newTarget(keyID string, opts callOptions) target {
 	}
 	return target{
 		callOptions: opts,
+		client:      client,
 		givenID:     keyID,
 		timedOut:    fmt.Errorf("no answer within Options.Timeout, %v", opts.Timeout),
 	}
@@ -94,6 +112,28 @@ func (t *target) checkAnswer(a answer, algorithm string) error {
 		return answerError(ErrBadSignature, a.metadata, "it is by the algorithm %q, want %q", a.algorithm, algorithm)
 	}
 	return nil
+}
+
+// addRegion returns err, an error that KMS answered with. If KMS did not find the
+// key because its ARN names another Region than the client's, addRegion adds that
+// Region. KMS says only "Invalid arn".
+func (t *target) addRegion(err error) error {
+	if _, ok := errors.AsType[*types.NotFoundException](err); !ok {
+		return err
+	}
+	client, ok := t.client.(interface{ Options() kms.Options })
+	if !ok {
+		return err
+	}
+	o := client.Options()
+	for _, fn := range t.ClientOptions {
+		fn(&o)
+	}
+	key, notARN := arn.Parse(t.givenID)
+	if notARN != nil || key.Region == o.Region {
+		return err
+	}
+	return fmt.Errorf("%w (the key is in Region %s, the client is for %s)", err, key.Region, o.Region)
 }
 
 // sameKey reports whether the KeyId in an answer names the key that was asked
