@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
+	"github.com/kmssign/kmssign/internal/pipenet"
 	"github.com/kmssign/kmssign/kmssigner"
 	"github.com/kmssign/kmssign/kmssigner/kmsclient"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
@@ -31,121 +33,113 @@ import (
 
 const concurrency = 128
 
-// endpoint is what a client must know of a server.
+// endpoint is what a client needs to know about a server.
 type endpoint struct {
 	url, key    string
 	roots       *x509.CertPool
 	credentials aws.CredentialsProvider
 }
 
-// tlsServer is a fake behind TLS and HTTP/1.1 that counts the connections it accepts.
-type tlsServer struct {
-	endpoint
-	conns atomic.Int64
-
-	// all, if not nil, holds every call back until there are as many as it was made
-	// for.
-	all atomic.Pointer[sync.WaitGroup]
-}
-
-func newTLSServer(tb testing.TB, latency time.Duration) *tlsServer {
+// signer returns a Signer that reaches the server through httpClient.
+func (e *endpoint) signer(tb testing.TB, httpClient *awshttp.BuildableClient) *kmssigner.Signer {
 	tb.Helper()
-	fake := kmstest.New()
-	s := &tlsServer{endpoint: endpoint{
-		key:         fake.AddKey(types.KeySpecEccNistP256),
-		roots:       x509.NewCertPool(),
-		credentials: serverCredentials(fake),
-	}}
-	fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Delay(latency))
-	h := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if all := s.all.Load(); all != nil {
-			all.Done()
-			all.Wait()
-		}
-		fake.ServeHTTP(w, r)
-	}))
-	h.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			s.conns.Add(1)
-		}
-	}
-	h.StartTLS()
-	tb.Cleanup(h.Close)
-	s.url = h.URL
-	s.roots.AddCert(h.Certificate())
-	return s
-}
-
-// signer is one whose calls go through httpClient, which will trust the server.
-func (s *endpoint) signer(tb testing.TB, httpClient *awshttp.BuildableClient) *kmssigner.Signer {
-	tb.Helper()
-	httpClient = httpClient.WithTransportOptions(func(tr *http.Transport) { tr.TLSClientConfig.RootCAs = s.roots })
 	client := kms.New(kms.Options{
 		Region:       "us-east-1",
-		BaseEndpoint: &s.url,
-		HTTPClient:   httpClient,
-		Retryer:      aws.NopRetryer{}, // a call is an attempt
-		Credentials:  s.credentials,
+		BaseEndpoint: &e.url,
+		HTTPClient: httpClient.WithTransportOptions(func(tr *http.Transport) {
+			tr.TLSClientConfig.RootCAs = e.roots
+		}),
+		Retryer:     aws.NopRetryer{}, // one attempt a call
+		Credentials: e.credentials,
 	})
-	signer, err := kmssigner.New(tb.Context(), client, s.key,
-		func(o *kmssigner.Options) { o.SkipVerification, o.Timeout = true, time.Minute })
+	signer, err := kmssigner.New(tb.Context(), client, e.key, func(o *kmssigner.Options) {
+		o.SkipVerification, o.Timeout = true, time.Minute
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return signer
 }
 
-// serverCredentials are those that the fake accepts.
-func serverCredentials(fake *kmstest.KMS) aws.CredentialsProvider {
-	server := kmstest.NewServer(fake)
-	defer server.Close()
-	return server.Config().Credentials
+// staticCredentials are those of newFake.
+var staticCredentials = aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret"}
+
+func credentials(context.Context) (aws.Credentials, error) { return staticCredentials, nil }
+
+// newFake returns a fake whose Sign takes some time, and its one key.
+func newFake(latency time.Duration) (fake *kmstest.KMS, key string) {
+	fake = kmstest.New(func(o *kmstest.Options) { o.Credentials = staticCredentials })
+	fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Delay(latency))
+	return fake, fake.AddKey(types.KeySpecEccNistP256)
 }
 
 func sign(tb testing.TB, signer crypto.Signer) {
+	tb.Helper()
 	if _, err := signer.Sign(nil, make([]byte, 32), crypto.SHA256); err != nil {
 		tb.Error(err)
 	}
 }
 
-// With 128 signatures at a time NewHTTP opens 128 connections once and no more. The
-// rounds are in step, each call waits at the server until all 128 are there: so the
-// number of connections does not hang on how goroutines are scheduled.
+// The reason for the package: where 128 goroutines sign at once, again and
+// again, NewHTTP opens 128 connections and keeps them. The SDK's default client
+// keeps ten, and opens the others anew each time.
 func TestSteadyConnections(t *testing.T) {
-	const rounds = 5
-	// The SDK closes the body of its request when the answer begins, and net/http drops
-	// the connection if it has not seen the end of the body by then. A few milliseconds
-	// are enough, but not on a machine that is very busy.
-	const latency = 100 * time.Millisecond
-	run := func(httpClient *awshttp.BuildableClient) int64 {
-		s := newTLSServer(t, latency)
-		signer := s.signer(t, httpClient)
-		var before int64
-		for round := range rounds + 1 {
-			if round == 1 {
-				before = s.conns.Load()
+	const rounds = 3
+	if n := newConnections(t, kmsclient.NewHTTP(concurrency), rounds); n != 0 {
+		t.Errorf("%d new connections in %d rounds of %d calls, want none", n, rounds, concurrency)
+	}
+	if n := newConnections(t, awshttp.NewBuildableClient(), rounds); n != rounds*(concurrency-10) {
+		t.Errorf("%d new connections with the SDK's default client, want %d: is NewHTTP needed?", n, rounds*(concurrency-10))
+	}
+}
+
+// newConnections has 128 goroutines sign at once over TLS and HTTP/1.1, and then
+// again for a number of rounds. It returns the number of connections that were
+// opened after the first time.
+func newConnections(t *testing.T, httpClient *awshttp.BuildableClient, rounds int) (n int64) {
+	synctest.Test(t, func(t *testing.T) {
+		fake, key := newFake(time.Second) // on the bubble's clock, so that all calls meet at the server
+		var conns atomic.Int64
+		network := pipenet.Listen()
+		server := httptest.NewUnstartedServer(fake)
+		server.Listener.Close()
+		server.Listener = network
+		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				conns.Add(1)
 			}
-			var all sync.WaitGroup
-			all.Add(concurrency)
-			s.all.Store(&all)
+		}
+		server.StartTLS()
+		defer server.Close()
+		e := &endpoint{
+			url:         "https://127.0.0.1", // which is in the certificate
+			key:         key,
+			roots:       x509.NewCertPool(),
+			credentials: aws.CredentialsProviderFunc(credentials),
+		}
+		e.roots.AddCert(server.Certificate())
+		signer := e.signer(t, httpClient.WithTransportOptions(func(tr *http.Transport) {
+			tr.DialContext = network.DialContext
+		}))
+		round := func() {
 			var calls sync.WaitGroup
 			for range concurrency {
 				calls.Go(func() { sign(t, signer) })
 			}
 			calls.Wait()
+			synctest.Wait() // until the connections are idle or closed
 		}
-		if before < concurrency {
-			t.Fatalf("%d connections after the first %d calls at once", before, concurrency)
+		round()
+		first := conns.Load()
+		if first != concurrency {
+			t.Fatalf("%d connections after the first %d calls at once", first, concurrency)
 		}
-		return s.conns.Load() - before
-	}
-	if n := run(kmsclient.NewHTTP(concurrency)); n != 0 {
-		t.Errorf("%d new connections in %d rounds of %d calls, want none", n, rounds, concurrency)
-	}
-	// The SDK's default keeps ten. If it did as well, the test would show nothing.
-	if n := run(awshttp.NewBuildableClient()); n < rounds*(concurrency-10)/2 {
-		t.Errorf("%d new connections with the SDK's default client: NewHTTP is not needed", n)
-	}
+		for range rounds {
+			round()
+		}
+		n = conns.Load() - first
+	})
+	return n
 }
 
 // NewHTTP changes the numbers of idle connections and nothing else.
@@ -252,11 +246,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(serverEnv) == "" {
 		os.Exit(m.Run())
 	}
-	fake := kmstest.New()
-	fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Delay(5*time.Millisecond))
+	fake, key := newFake(5 * time.Millisecond)
 	h := httptest.NewTLSServer(fake)
 	fmt.Println(h.URL)
-	fmt.Println(fake.AddKey(types.KeySpecEccNistP256))
+	fmt.Println(key)
 	fmt.Println(base64.StdEncoding.EncodeToString(h.Certificate().Raw))
 	io.Copy(io.Discard, os.Stdin)
 }
@@ -282,7 +275,7 @@ func startServer(tb testing.TB) *endpoint {
 		cmd.Wait()
 	})
 	var cert string
-	s := &endpoint{credentials: serverCredentials(kmstest.New()), roots: x509.NewCertPool()}
+	s := &endpoint{credentials: aws.CredentialsProviderFunc(credentials), roots: x509.NewCertPool()}
 	if _, err := fmt.Fscanln(stdout, &s.url); err != nil {
 		tb.Fatal(err)
 	}

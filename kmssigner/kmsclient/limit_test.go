@@ -289,7 +289,7 @@ func BenchmarkQuota(b *testing.B) {
 	} {
 		b.Run(v.name, func(b *testing.B) {
 			q := &quota{answer: []byte(`{"KeyId":"k","Signature":"AAAA","SigningAlgorithm":"ECDSA_SHA_256"}`)}
-			client := kms.New(kms.Options{Region: "us-east-1", HTTPClient: q, Credentials: serverCredentials(kmstest.New())}, v.optFns...)
+			client := kms.New(kms.Options{Region: "us-east-1", HTTPClient: q, Credentials: aws.CredentialsProviderFunc(credentials)}, v.optFns...)
 			in := &kms.SignInput{KeyId: aws.String("k"), Message: make([]byte, 32), SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256}
 			var left, failed atomic.Int64
 			left.Store(int64(b.N))
