@@ -53,7 +53,7 @@ func selfSigned(t *testing.T, signer crypto.Signer, alg x509.SignatureAlgorithm)
 		DNSNames:              []string{"kms.example"},
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(time.Hour),
-		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		SignatureAlgorithm:    alg,
