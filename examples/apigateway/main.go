@@ -27,37 +27,30 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
-	"os/signal"
 	"regexp"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/smithy-go/logging"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 	"github.com/lestrrat-go/jwx/v3/jwt"
+
+	"github.com/kmssign/kmssign/examples/internal/cli"
 )
 
 // sample are the claims that are posted without -url and -data.
 const sample = `{"sub":"alice","aud":"https://api.example","scope":"read"}`
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-}
+func main() { cli.Main("apigateway", run) }
 
 // request is what the command line asks for.
 type request struct {
@@ -70,44 +63,30 @@ type request struct {
 	timeout time.Duration
 }
 
-// errUsage stands for an error that the flag package has reported already.
-var errUsage = errors.New("usage")
-
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	req, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		return 2
-	case err != nil:
-		fmt.Fprintf(stderr, "apigateway: %v\n", err)
-		return 2
+func run(ctx context.Context, args []string, stdio cli.Stdio) error {
+	req, err := parse(args, stdio)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, req.timeout)
 	defer cancel()
-	output, report, err := call(ctx, req, stdin)
+	output, report, err := call(ctx, req, stdio.In)
 	if err != nil {
-		fmt.Fprintf(stderr, "apigateway: %s\n", oneLine(err.Error()))
-		return 1
+		return err
 	}
-	io.WriteString(stderr, report)
-	if _, err := stdout.Write(output); err != nil {
-		fmt.Fprintf(stderr, "apigateway: %v\n", err)
-		return 1
-	}
-	return 0
+	io.WriteString(stdio.Err, report)
+	_, err = stdio.Out.Write(output)
+	return err
 }
 
-func parse(args []string, stderr io.Writer) (request, error) {
+func parse(args []string, stdio cli.Stdio) (request, error) {
 	req := request{header: http.Header{}}
-	flags := flag.NewFlagSet("apigateway", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags := cli.NewFlags("apigateway", stdio)
 	target := flags.String("url", "", "`URL` of an endpoint to call; none: a gateway inside the program")
 	service := flags.String("service", "", "`URL` of a token service for the gateway inside the program; none: one with a fake KMS")
 	flags.StringVar(&req.method, "method", "", "`method` of the request to -url (default: GET, or POST with -data)")
 	flags.StringVar(&req.region, "region", "", "AWS `Region` of -url (default: that in its host name, else the configured one)")
-	flags.DurationVar(&req.timeout, "timeout", 15*time.Second, "give up after this `time`")
+	flags.PositiveVar(&req.timeout, "timeout", 15*time.Second, "give up after this `time`")
 	flags.Func("data", "`body` of the request; @file is what is in a file, - is standard input (default without -url: sample claims)", func(text string) error {
 		req.data = &text
 		return nil
@@ -121,40 +100,32 @@ func parse(args []string, stderr io.Writer) (request, error) {
 		return nil
 	})
 	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return req, err
-		}
-		return req, errUsage
+		return req, err
 	}
-	var empty error
-	flags.Visit(func(f *flag.Flag) {
-		// -url "$URL" with URL unset must not call something else. (An empty body
-		// is one, and a Func has no value to look at.)
-		if f.Name != "data" && f.Name != "H" && f.Value.String() == "" {
-			empty = fmt.Errorf("-%s is empty; leave it out for its default", f.Name)
-		}
-	})
+	if err := req.complete(*target, *service); err != nil {
+		return req, cli.Usage(err)
+	}
+	return req, nil
+}
+
+// complete sets what needs more than one flag, or returns an error if the flags
+// do not go together.
+func (req *request) complete(target, service string) error {
 	switch {
-	case empty != nil:
-		return req, empty
-	case flags.NArg() > 0:
-		return req, fmt.Errorf("unexpected argument %q; the flags are listed by -h", flags.Arg(0))
-	case req.timeout <= 0:
-		return req, fmt.Errorf("-timeout is %v, want more than 0", req.timeout)
-	case *target != "" && *service != "":
-		return req, errors.New("-service is for the gateway inside the program: it does not go with -url")
-	case *target == "" && (req.method != "" || req.region != ""):
-		return req, errors.New("-method and -region are for -url")
+	case target != "" && service != "":
+		return errors.New("-service is for the gateway inside the program: it does not go with -url")
+	case target == "" && (req.method != "" || req.region != ""):
+		return errors.New("-method and -region are for -url")
 	}
 	var err error
-	if req.url, err = parseURL("-url", *target); err != nil {
-		return req, err
+	if req.url, err = parseURL("-url", target); err != nil {
+		return err
 	}
-	if req.service, err = parseURL("-service", *service); err != nil {
-		return req, err
+	if req.service, err = parseURL("-service", service); err != nil {
+		return err
 	}
 	if req.service != nil && req.service.RawQuery != "" {
-		return req, errors.New("-service has a query, want a URL without")
+		return errors.New("-service has a query, want a URL without")
 	}
 	if req.url == nil {
 		req.method = http.MethodPost
@@ -170,9 +141,9 @@ func parse(args []string, stderr io.Writer) (request, error) {
 		}
 	}
 	if _, err := http.NewRequest(req.method, "http://localhost", nil); err != nil {
-		return req, fmt.Errorf("-method is %q, which is no HTTP method", req.method)
+		return fmt.Errorf("-method is %q, which is no HTTP method", req.method)
 	}
-	return req, nil
+	return nil
 }
 
 // parseURL reads the URL of a flag, nil if it was not given.
@@ -264,28 +235,18 @@ func openData(data *string, stdin io.Reader) (io.ReadCloser, error) {
 
 // openURL is for a real endpoint and the ordinary AWS configuration.
 func openURL(ctx context.Context, req request) (*endpoint, error) {
-	// The SDK's warnings would stand beside the one line of an error.
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
+	region := cmp.Or(req.region, regionOf(req.url.Hostname()))
+	cfg, err := cli.LoadConfig(ctx, region, "give -region")
 	if err != nil {
-		return nil, fmt.Errorf("AWS configuration: %w", err)
-	}
-	region := req.region
-	if region == "" {
-		region = regionOf(req.url.Hostname())
-	}
-	if region == "" {
-		region = cfg.Region
-	}
-	if region == "" {
-		return nil, errors.New("no AWS Region: give -region, set AWS_REGION, or choose a profile that has one")
+		return nil, err
 	}
 	creds, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile or a role: %w", err)
+		return nil, err
 	}
 	return &endpoint{
 		url:       req.url.String(),
-		transport: &SigV4Transport{Credentials: cfg.Credentials, Region: region},
+		transport: &SigV4Transport{Credentials: cfg.Credentials, Region: cfg.Region},
 		accessKey: creds.AccessKeyID,
 		close:     func() {},
 	}, nil
@@ -357,10 +318,11 @@ func explain(resp *http.Response, body []byte) string {
 		return "to " + location + ", which is not followed"
 	}
 	if text == "" {
-		text = oneLine(string(body))
-		if len(text) > 200 {
-			text = strings.ToValidUTF8(text[:200], "") + "..."
-		}
+		text = string(body)
+	}
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > 200 {
+		text = strings.ToValidUTF8(text[:200], "") + "..."
 	}
 	if text == "" {
 		text = "no message"
@@ -370,18 +332,6 @@ func explain(resp *http.Response, body []byte) string {
 		text = kind + ": " + text
 	}
 	return text
-}
-
-// oneLine makes one line of text that others wrote, with nothing in it that a terminal
-// obeys. (Joined errors span lines, too.)
-func oneLine(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
 }
 
 // accessToken returns the token in an answer that has one.

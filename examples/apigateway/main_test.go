@@ -20,13 +20,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/kmssign/kmssign/examples/internal/awsenv"
+	"github.com/kmssign/kmssign/examples/internal/cli"
 )
 
 // invoke runs the program.
 func invoke(t *testing.T, stdin string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	status = run(t.Context(), args, strings.NewReader(stdin), &out, &errs)
+	status = cli.Run(t.Context(), "apigateway", run, args, cli.Stdio{In: strings.NewReader(stdin), Out: &out, Err: &errs})
 	return status, out.String(), errs.String()
 }
 
@@ -210,7 +211,7 @@ func TestFailures(t *testing.T) {
 	os.Unsetenv("AWS_SECRET_ACCESS_KEY")
 	fails(t, "no AWS credentials: set AWS_ACCESS_KEY_ID", 1, "", "-url", api.url)
 	os.Unsetenv("AWS_REGION")
-	fails(t, "no AWS Region: give -region", 1, "", "-url", api.url)
+	fails(t, "no AWS Region: set AWS_REGION, choose a profile that has one, or give -region", 1, "", "-url", api.url)
 	t.Setenv("AWS_PROFILE", "none")
 	fails(t, "AWS configuration: ", 1, "", "-url", api.url)
 }
@@ -232,7 +233,7 @@ func TestNoNetwork(t *testing.T) {
 	}
 	defer writer.Close()
 	var stderr bytes.Buffer
-	if status := run(t.Context(), []string{"-url", at, "-data", "-", "-timeout", "50ms"}, never, io.Discard, &stderr); status != 1 || !strings.Contains(stderr.String(), "body: context deadline exceeded") {
+	if status := cli.Run(t.Context(), "apigateway", run, []string{"-url", at, "-data", "-", "-timeout", "50ms"}, cli.Stdio{In: never, Out: io.Discard, Err: &stderr}); status != 1 || !strings.Contains(stderr.String(), "body: context deadline exceeded") {
 		t.Errorf("status %d, standard error %q", status, stderr.String())
 	}
 	listener.Close()

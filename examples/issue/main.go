@@ -20,57 +20,27 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
-	"github.com/aws/smithy-go/logging"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/kmssign/kmssign/examples/internal/cli"
 	"github.com/kmssign/kmssign/jwtkms"
 	"github.com/kmssign/kmssign/kmssigner"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// algs has every -alg, and the key that the fake KMS makes for it.
-var algs = []struct {
-	method *jwtkms.SigningMethod
-	spec   types.KeySpec
-}{
-	{jwtkms.ES256, types.KeySpecEccNistP256},
-	{jwtkms.ES384, types.KeySpecEccNistP384},
-	{jwtkms.ES512, types.KeySpecEccNistP521},
-	{jwtkms.ES256K, types.KeySpecEccSecgP256k1},
-	{jwtkms.RS256, types.KeySpecRsa2048},
-	{jwtkms.RS384, types.KeySpecRsa2048},
-	{jwtkms.RS512, types.KeySpecRsa2048},
-	{jwtkms.PS256, types.KeySpecRsa2048},
-	{jwtkms.PS384, types.KeySpecRsa2048},
-	{jwtkms.PS512, types.KeySpecRsa2048},
-	{jwtkms.EdDSA, types.KeySpecEccNistEdwards25519},
-	{jwtkms.Ed25519, types.KeySpecEccNistEdwards25519},
-	{jwtkms.MLDSA44, types.KeySpecMlDsa44},
-	{jwtkms.MLDSA65, types.KeySpecMlDsa65},
-	{jwtkms.MLDSA87, types.KeySpecMlDsa87},
-	{jwtkms.HS256, types.KeySpecHmac256},
-	{jwtkms.HS384, types.KeySpecHmac384},
-	{jwtkms.HS512, types.KeySpecHmac512},
-}
+func main() { cli.Main("issue", run) }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-}
+// algs are the choices of -alg.
+var algs = cli.SignaturesAndMACs
 
 // request is what the command line asks for.
 type request struct {
@@ -82,86 +52,39 @@ type request struct {
 	timeout time.Duration
 }
 
-// errUsage stands for an error that the flag package has reported already.
-var errUsage = errors.New("usage")
-
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	req, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		return 2
-	case err != nil:
-		fmt.Fprintf(stderr, "issue: %v\n", err)
-		return 2
+func run(ctx context.Context, args []string, stdio cli.Stdio) error {
+	req, err := parse(args, stdio)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, req.timeout)
 	defer cancel()
-	token, report, err := issue(ctx, req, stdin)
+	token, report, err := issue(ctx, req, stdio.In)
 	if err != nil {
-		// Joined errors span lines; here they share one.
-		fmt.Fprintf(stderr, "issue: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
-		return 1
+		return err
 	}
-	io.WriteString(stderr, report)
-	if _, err := fmt.Fprintln(stdout, token); err != nil {
-		fmt.Fprintf(stderr, "issue: %v\n", err)
-		return 1
-	}
-	return 0
+	io.WriteString(stdio.Err, report)
+	_, err = fmt.Fprintln(stdio.Out, token)
+	return err
 }
 
-func parse(args []string, stderr io.Writer) (request, error) {
+func parse(args []string, stdio cli.Stdio) (request, error) {
 	var req request
-	flags := flag.NewFlagSet("issue", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags := cli.NewFlags("issue", stdio)
 	flags.StringVar(&req.key, "key", "", "key `ID`, key ARN, alias name or alias ARN; none: a key on the embedded fake KMS")
-	alg := flags.String("alg", "", "JWT `algorithm`: "+strings.Join(algNames(), ", ")+" (default: what the key calls for; ES256 on the fake)")
+	alg := flags.String("alg", "", "JWT `algorithm`: "+algs.String()+" (default: what the key calls for; ES256 on the fake)")
 	flags.StringVar(&req.claims, "claims", "", "`file` with the claims, a JSON object; - is standard input; none: a small sample")
 	flags.StringVar(&req.pub, "pub", "", "`file` to write the public key to, as PEM")
 	flags.BoolVar(&req.raw, "raw", false, "let KMS do the hashing (MessageType RAW) where the token fits in 4096 bytes")
-	flags.DurationVar(&req.timeout, "timeout", 15*time.Second, "give up after this `time`")
+	flags.PositiveVar(&req.timeout, "timeout", 15*time.Second, "give up after this `time`")
 	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return req, err
-		}
-		return req, errUsage
+		return req, err
 	}
-	if flags.NArg() > 0 {
-		return req, fmt.Errorf("unexpected argument %q; the flags are listed by -h", flags.Arg(0))
+	var err error
+	if req.method, err = algs.Parse(*alg); err != nil {
+		return req, cli.Usage(err)
 	}
-	// -key "$KEY" with KEY unset must not sign something else with another key.
-	var empty error
-	flags.Visit(func(f *flag.Flag) {
-		if f.Value.String() == "" {
-			empty = fmt.Errorf("-%s is empty; leave it out for its default", f.Name)
-		}
-	})
-	if empty != nil {
-		return req, empty
-	}
-	if req.timeout <= 0 {
-		return req, fmt.Errorf("-timeout is %v, want more than 0", req.timeout)
-	}
-	if *alg == "" {
-		return req, nil
-	}
-	for _, a := range algs {
-		if a.method.Alg() == *alg {
-			req.method = a.method
-			return req, nil
-		}
-	}
-	return req, fmt.Errorf("unknown -alg %q, want one of %s", *alg, strings.Join(algNames(), ", "))
-}
-
-func algNames() []string {
-	var names []string
-	for _, a := range algs {
-		names = append(names, a.method.Alg())
-	}
-	return names
+	return req, nil
 }
 
 // issue does the work: claims in, verified token out, and a report of what was
@@ -331,29 +254,11 @@ func open(ctx context.Context, req request) (client kmsClient, keyID string, clo
 	if req.key == "" {
 		fake := kmstest.New()
 		server := kmstest.NewServer(fake)
-		spec := algs[0].spec
-		for _, a := range algs {
-			if a.method == req.method {
-				spec = a.spec
-			}
-		}
-		return server.Client(), fake.AddKey(spec), server.Close, nil
+		return server.Client(), fake.AddKey(algs.SpecFor(req.method)), server.Close, nil
 	}
-	// The SDK's warnings would stand beside the one line of an error.
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
+	cfg, err := cli.LoadConfig(ctx, cli.RegionOf(req.key), "give -key an ARN")
 	if err != nil {
-		return nil, "", nil, fmt.Errorf("AWS configuration: %w", err)
-	}
-	if cfg.Region == "" {
-		// KMS finds a key in its own Region only, and an ARN names it.
-		named, err := arn.Parse(req.key)
-		if err != nil || named.Region == "" {
-			return nil, "", nil, errors.New("no AWS Region: set AWS_REGION, choose a profile that has one, or give -key an ARN")
-		}
-		cfg.Region = named.Region
-	}
-	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
-		return nil, "", nil, fmt.Errorf("no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile or a role: %w", err)
+		return nil, "", nil, err
 	}
 	return kms.NewFromConfig(cfg), req.key, func() {}, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/kmssign/kmssign/examples/internal/awsenv"
+	"github.com/kmssign/kmssign/examples/internal/cli"
 	"github.com/kmssign/kmssign/jwtkms"
 )
 
@@ -27,7 +28,7 @@ import (
 func invoke(t *testing.T, stdin string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	status = run(t.Context(), args, strings.NewReader(stdin), &out, &errs)
+	status = cli.Run(t.Context(), "issue", run, args, cli.Stdio{In: strings.NewReader(stdin), Out: &out, Err: &errs})
 	return status, out.String(), errs.String()
 }
 
@@ -73,7 +74,7 @@ func TestReport(t *testing.T) {
 
 func TestEveryAlg(t *testing.T) {
 	for _, a := range algs {
-		alg := a.method.Alg()
+		alg := a.Method.Alg()
 		if strings.HasPrefix(alg, "HS") {
 			issued(t, "", "-alg", alg)
 			continue
@@ -89,14 +90,14 @@ func TestEveryAlg(t *testing.T) {
 			if block == nil || block.Type != "PUBLIC KEY" || len(rest) != 0 {
 				t.Fatalf("-pub wrote %q", data)
 			}
-			if a.method == jwtkms.ES256K {
+			if a.Method == jwtkms.ES256K {
 				continue // no parser of this module's or the standard library's
 			}
 			key, err := x509.ParsePKIXPublicKey(block.Bytes)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = jwt.Parse(token, a.method.Keyfunc(key), jwt.WithValidMethods([]string{alg}))
+			_, err = jwt.Parse(token, a.Method.Keyfunc(key), jwt.WithValidMethods([]string{alg}))
 			if err != nil {
 				t.Errorf("%s %s: %v", alg, raw, err)
 			}
@@ -142,7 +143,7 @@ func TestStandardInputTimesOut(t *testing.T) {
 	reader, writer := io.Pipe()
 	defer writer.Close()
 	var out, errs bytes.Buffer
-	status := run(t.Context(), []string{"-claims", "-", "-timeout", "20ms"}, reader, &out, &errs)
+	status := cli.Run(t.Context(), "issue", run, []string{"-claims", "-", "-timeout", "20ms"}, cli.Stdio{In: reader, Out: &out, Err: &errs})
 	if status != 1 || out.Len() != 0 || !strings.Contains(errs.String(), "standard input: context deadline exceeded") {
 		t.Errorf("status %d, standard output %q, standard error %q", status, &out, &errs)
 	}

@@ -22,72 +22,51 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
-	"github.com/aws/smithy-go/logging"
 
+	"github.com/kmssign/kmssign/examples/internal/cli"
 	"github.com/kmssign/kmssign/kmssigner"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { cli.Main("livecheck", run) }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("livecheck", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	key := flags.String("key", "", "key `ID`, key ARN, alias name or alias ARN to compare with; none: the fake itself")
-	create := flags.String("create", "", "make a key of this `KEY_SPEC`, compare with it, in its states too, and schedule it for deletion")
-	timeout := flags.Duration("timeout", 5*time.Minute, "give up after this `time`")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2
-	}
-	usage := func(format string, args ...any) int {
-		fmt.Fprintf(stderr, "livecheck: "+format+"\n", args...)
-		return 2
+func run(ctx context.Context, args []string, stdio cli.Stdio) error {
+	var key, create string
+	var timeout time.Duration
+	flags := cli.NewFlags("livecheck", stdio)
+	flags.StringVar(&key, "key", "", "key `ID`, key ARN, alias name or alias ARN to compare with; none: the fake itself")
+	flags.StringVar(&create, "create", "", "make a key of this `KEY_SPEC`, compare with it, in its states too, and schedule it for deletion")
+	flags.PositiveVar(&timeout, "timeout", 5*time.Minute, "give up after this `time`")
+	if err := flags.Parse(args); err != nil {
+		return err
 	}
 	switch {
-	case flags.NArg() > 0:
-		return usage("unexpected argument %q; the flags are listed by -h", flags.Arg(0))
-	case *key != "" && *create != "":
-		return usage("-key and -create are both given, want one")
-	case *create != "" && !slices.Contains(types.KeySpec("").Values(), types.KeySpec(*create)):
-		return usage("unknown key spec %q, want one of %s", *create, types.KeySpec("").Values())
-	case *timeout <= 0:
-		return usage("-timeout is %v, want more than 0", *timeout)
+	case key != "" && create != "":
+		return cli.Usage(errors.New("-key and -create are both given, want one"))
+	case create != "" && !slices.Contains(types.KeySpec("").Values(), types.KeySpec(create)):
+		return cli.Usage(fmt.Errorf("unknown key spec %q, want one of %s", create, types.KeySpec("").Values()))
 	}
-	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	differences, err := check(ctx, *key, types.KeySpec(*create), stdout)
+	differences, err := check(ctx, key, types.KeySpec(create), stdio.Out)
 	if err != nil {
-		fmt.Fprintf(stderr, "livecheck: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
-		return 1
+		return err
 	}
 	if differences > 0 {
-		fmt.Fprintf(stderr, "livecheck: %d differences\n", differences)
-		return 1
+		return fmt.Errorf("%d differences", differences)
 	}
-	return 0
+	return nil
 }
 
 // check compares and prints the table.
@@ -205,16 +184,9 @@ func open(ctx context.Context, keyID string, create types.KeySpec) (*kms.Client,
 		server := kmstest.NewServer(kmstest.New())
 		return server.Client(), server.Close, nil
 	}
-	// The SDK's warnings would stand in the table.
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
+	cfg, err := cli.LoadConfig(ctx, cli.RegionOf(keyID), "give -key an ARN")
 	if err != nil {
-		return nil, nil, fmt.Errorf("AWS configuration: %w", err)
-	}
-	if named, err := arn.Parse(keyID); cfg.Region == "" && err == nil {
-		cfg.Region = named.Region
-	}
-	if cfg.Region == "" {
-		return nil, nil, errors.New("no AWS Region: set AWS_REGION, choose a profile that has one, or give -key an ARN")
+		return nil, nil, err
 	}
 	return kms.NewFromConfig(cfg), func() {}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"github.com/kmssign/kmssign/examples/internal/awsenv"
+	"github.com/kmssign/kmssign/examples/internal/cli"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
@@ -20,7 +21,7 @@ func serve(t *testing.T) *kmstest.KMS {
 func livecheck(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	status = run(t.Context(), args, &out, &errs)
+	status = cli.Run(t.Context(), "livecheck", run, args, cli.Stdio{Out: &out, Err: &errs})
 	return status, out.String(), errs.String()
 }
 

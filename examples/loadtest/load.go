@@ -19,15 +19,14 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/smithy-go"
-	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/kmssign/kmssign/examples/internal/cli"
 	"github.com/kmssign/kmssign/jwtkms"
 	"github.com/kmssign/kmssign/kmssigner"
 	"github.com/kmssign/kmssign/kmssigner/kmsclient"
@@ -125,13 +124,7 @@ func (is *issuer) openFake(ctx context.Context, req request) error {
 		HTTPClient:       httpClient,
 		RetryMaxAttempts: req.attempts,
 	}
-	spec := algs[0].spec
-	for _, a := range algs {
-		if a.method == req.method {
-			spec = a.spec
-		}
-	}
-	if err := is.ready(ctx, req, cfg, fake.AddKey(spec)); err != nil {
+	if err := is.ready(ctx, req, cfg, fake.AddKey(algs.SpecFor(req.method))); err != nil {
 		is.close()
 		return err
 	}
@@ -155,25 +148,13 @@ func (is *issuer) openKey(ctx context.Context, req request) error {
 	is.close = func() {}
 	httpClient, idle := newHTTPClient(is.wire, req, nil)
 	is.idle = idle
-	// The SDK's warnings would stand beside the one line of an error.
-	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{}), config.WithHTTPClient(httpClient)}
+	options := []func(*config.LoadOptions) error{config.WithHTTPClient(httpClient)}
 	if req.attempts > 0 {
 		options = append(options, config.WithRetryMaxAttempts(req.attempts))
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	cfg, err := cli.LoadConfig(ctx, cli.RegionOf(req.key), "give -key an ARN", options...)
 	if err != nil {
-		return fmt.Errorf("AWS configuration: %w", err)
-	}
-	if cfg.Region == "" {
-		// KMS finds a key in its own Region only, and an ARN names it.
-		named, err := arn.Parse(req.key)
-		if err != nil || named.Region == "" {
-			return errors.New("no AWS Region: set AWS_REGION, choose a profile that has one, or give -key an ARN")
-		}
-		cfg.Region = named.Region
-	}
-	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
-		return fmt.Errorf("no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile or a role: %w", err)
+		return err
 	}
 	is.wire.connections.Store(0) // that may have taken some, to other services
 	return is.ready(ctx, req, cfg, req.key)

@@ -35,43 +35,18 @@ import (
 	"io"
 	"math"
 	"os"
-	"os/signal"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/kms/types"
-
+	"github.com/kmssign/kmssign/examples/internal/cli"
 	"github.com/kmssign/kmssign/jwtkms"
 )
 
-// algs has every -alg, and the key that the fake KMS makes for it.
-var algs = []struct {
-	method *jwtkms.SigningMethod
-	spec   types.KeySpec
-}{
-	{jwtkms.ES256, types.KeySpecEccNistP256},
-	{jwtkms.ES384, types.KeySpecEccNistP384},
-	{jwtkms.ES512, types.KeySpecEccNistP521},
-	{jwtkms.ES256K, types.KeySpecEccSecgP256k1},
-	{jwtkms.RS256, types.KeySpecRsa2048},
-	{jwtkms.RS384, types.KeySpecRsa2048},
-	{jwtkms.RS512, types.KeySpecRsa2048},
-	{jwtkms.PS256, types.KeySpecRsa2048},
-	{jwtkms.PS384, types.KeySpecRsa2048},
-	{jwtkms.PS512, types.KeySpecRsa2048},
-	{jwtkms.EdDSA, types.KeySpecEccNistEdwards25519},
-	{jwtkms.Ed25519, types.KeySpecEccNistEdwards25519},
-	{jwtkms.MLDSA44, types.KeySpecMlDsa44},
-	{jwtkms.MLDSA65, types.KeySpecMlDsa65},
-	{jwtkms.MLDSA87, types.KeySpecMlDsa87},
-}
+// algs are the choices of -alg.
+var algs = cli.Signatures
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // the second interrupt ends the program at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { cli.Main("loadtest", run) }
 
 // request is what the command line asks for.
 type request struct {
@@ -104,53 +79,38 @@ func (r request) most() int {
 	return int(min(float64(r.tokens), bursts*float64(r.burst)))
 }
 
-// errUsage stands for an error that the flag package has reported already.
-var errUsage = errors.New("usage")
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	req, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		return 2
-	case err != nil:
-		fmt.Fprintf(stderr, "loadtest: %v\n", err)
-		return 2
+func run(ctx context.Context, args []string, stdio cli.Stdio) error {
+	req, err := parse(args, stdio)
+	if err != nil {
+		return err
 	}
 	if req.key != "" {
-		fmt.Fprintf(stderr, "loadtest: %s\n", price(req.most()))
+		fmt.Fprintf(stdio.Err, "loadtest: %s\n", price(req.most()))
 		if !req.yes {
-			fmt.Fprintln(stderr, "loadtest: nothing was done; -yes starts it")
-			return 2
+			return cli.Usage(errors.New("nothing was done; -yes starts it"))
 		}
-	}
-	fail := func(err error) int {
-		// Joined errors span lines; here they share one.
-		fmt.Fprintf(stderr, "loadtest: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
-		return 1
 	}
 	issuer, err := open(ctx, req)
 	if err != nil {
-		return fail(err)
+		return err
 	}
 	defer issuer.close()
-	res := issuer.drive(ctx, req, progress(stderr))
-	if err := res.write(stdout, req.json); err != nil {
-		return fail(err)
+	res := issuer.drive(ctx, req, progress(stdio.Err))
+	if err := res.write(stdio.Out, req.json); err != nil {
+		return err
 	}
 	if req.svg != "" {
 		if err := os.WriteFile(req.svg, res.plot(), 0o644); err != nil {
-			return fail(fmt.Errorf("-svg: %w", err))
+			return fmt.Errorf("-svg: %w", err)
 		}
 	}
 	if res.unverified > 0 {
-		return fail(fmt.Errorf("%d tokens do not verify; the first: %w", res.unverified, res.firstErr))
+		return fmt.Errorf("%d tokens do not verify; the first: %w", res.unverified, res.firstErr)
 	}
 	if res.Failed > 0 && len(req.faults.shares) == 0 {
-		return fail(fmt.Errorf("%d of %d tokens were not issued; the first: %w", res.Failed, res.Tried, res.firstErr))
+		return fmt.Errorf("%d of %d tokens were not issued; the first: %w", res.Failed, res.Tried, res.firstErr)
 	}
-	return 0
+	return nil
 }
 
 // price says what signatures with a key in AWS cost.
@@ -162,19 +122,18 @@ func price(signatures int) string {
 		signatures, 0.15*n, 0.03*n)
 }
 
-func parse(args []string, stderr io.Writer) (request, error) {
+func parse(args []string, stdio cli.Stdio) (request, error) {
 	var req request
-	flags := flag.NewFlagSet("loadtest", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags := cli.NewFlags("loadtest", stdio)
 	flags.StringVar(&req.key, "key", "", "key `ID`, key ARN, alias name or alias ARN; none: a key on the embedded fake KMS")
 	flags.BoolVar(&req.yes, "yes", false, "with -key: go on, at the cost that is named")
-	alg := flags.String("alg", "", "JWT `algorithm`: "+strings.Join(algNames(), ", ")+" (default: what the key calls for; ES256 on the fake)")
+	alg := flags.String("alg", "", "JWT `algorithm`: "+algs.String()+" (default: what the key calls for; ES256 on the fake)")
 	flags.IntVar(&req.concurrency, "concurrency", 32, "how many tokens to work on at a time")
 	flags.Float64Var(&req.rate, "rate", 0, "tokens per second; 0: as fast as possible")
 	flags.IntVar(&req.burst, "burst", 1, "with -rate: this `number` of tokens are due together, at the same rate")
-	flags.DurationVar(&req.duration, "duration", 3*time.Second, "begin no token after this `time`")
+	flags.PositiveVar(&req.duration, "duration", 3*time.Second, "begin no token after this `time`")
 	flags.IntVar(&req.tokens, "tokens", 10_000, "begin no more than this `number` of tokens")
-	flags.DurationVar(&req.timeout, "timeout", 10*time.Second, "give up a token after this `time`, retries included")
+	flags.PositiveVar(&req.timeout, "timeout", 10*time.Second, "give up a token after this `time`, retries included")
 	flags.IntVar(&req.attempts, "attempts", 0, "how often the SDK tries a call; 0: as configured, which is 3 unless it was changed")
 	flags.DurationVar(&req.latency, "latency", 5*time.Millisecond, "how long the fake waits before it signs")
 	faults := flags.String("faults", "", "what the fake does wrong, as a `list` like throttle=5%,500=5%,reset=1%; the kinds are "+strings.Join(faultNames(), ", "))
@@ -183,66 +142,49 @@ func parse(args []string, stderr io.Writer) (request, error) {
 	flags.BoolVar(&req.json, "json", false, "write JSON instead of a table")
 	flags.StringVar(&req.svg, "svg", "", "`file` to write a plot of the latencies to")
 	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return req, err
-		}
-		return req, errUsage
+		return req, err
 	}
-	if flags.NArg() > 0 {
-		return req, fmt.Errorf("unexpected argument %q; the flags are listed by -h", flags.Arg(0))
-	}
-	var wrong error
-	flags.Visit(func(f *flag.Flag) {
-		switch {
-		case f.Value.String() == "":
-			// -key "$KEY" with KEY unset must not sign something else with another key.
-			wrong = fmt.Errorf("-%s is empty; leave it out for its default", f.Name)
-		case req.key != "" && (f.Name == "latency" || f.Name == "faults" || f.Name == "seed"):
-			wrong = fmt.Errorf("-%s is for the fake, and -key names another KMS", f.Name)
+	if req.key != "" {
+		var wrong error
+		flags.Visit(func(f *flag.Flag) {
+			if f.Name == "latency" || f.Name == "faults" || f.Name == "seed" {
+				wrong = fmt.Errorf("-%s is for the fake, and -key names another KMS", f.Name)
+			}
+		})
+		if wrong != nil {
+			return req, cli.Usage(wrong)
 		}
-	})
-	switch {
-	case wrong != nil:
-		return req, wrong
-	case req.concurrency < 1 || req.concurrency > 10_000:
-		return req, fmt.Errorf("-concurrency is %d, want 1 to 10000", req.concurrency)
-	case !(req.rate == 0 || req.rate >= 0.001 && req.rate <= 1e6):
-		return req, fmt.Errorf("-rate is %v, want 0 or 0.001 to 1000000", req.rate)
-	case req.burst < 1 || req.burst > 1 && req.rate == 0:
-		return req, fmt.Errorf("-burst is %d, want 1 or, with -rate, more", req.burst)
-	case req.duration <= 0:
-		return req, fmt.Errorf("-duration is %v, want more than 0", req.duration)
-	case req.tokens < 1 || req.tokens > 1_000_000:
-		return req, fmt.Errorf("-tokens is %d, want 1 to 1000000", req.tokens)
-	case req.timeout <= 0:
-		return req, fmt.Errorf("-timeout is %v, want more than 0", req.timeout)
-	case req.attempts < 0 || req.attempts > 100:
-		return req, fmt.Errorf("-attempts is %d, want 0 to 100", req.attempts)
-	case req.latency < 0:
-		return req, fmt.Errorf("-latency is %v, want 0 or more", req.latency)
 	}
 	var err error
 	if req.faults, err = parseFaults(*faults, *seed); err != nil {
-		return req, err
+		return req, cli.Usage(err)
 	}
-	if *alg == "" {
-		return req, nil
+	if req.method, err = algs.Parse(*alg); err != nil {
+		return req, cli.Usage(err)
 	}
-	for _, a := range algs {
-		if a.method.Alg() == *alg {
-			req.method = a.method
-			return req, nil
-		}
+	if err := req.check(); err != nil {
+		return req, cli.Usage(err)
 	}
-	return req, fmt.Errorf("unknown -alg %q, want one of %s", *alg, strings.Join(algNames(), ", "))
+	return req, nil
 }
 
-func algNames() []string {
-	var names []string
-	for _, a := range algs {
-		names = append(names, a.method.Alg())
+// check returns an error unless the numbers are in range.
+func (r *request) check() error {
+	switch {
+	case r.concurrency < 1 || r.concurrency > 10_000:
+		return fmt.Errorf("-concurrency is %d, want 1 to 10000", r.concurrency)
+	case !(r.rate == 0 || r.rate >= 0.001 && r.rate <= 1e6):
+		return fmt.Errorf("-rate is %v, want 0 or 0.001 to 1000000", r.rate)
+	case r.burst < 1 || r.burst > 1 && r.rate == 0:
+		return fmt.Errorf("-burst is %d, want 1 or, with -rate, more", r.burst)
+	case r.tokens < 1 || r.tokens > 1_000_000:
+		return fmt.Errorf("-tokens is %d, want 1 to 1000000", r.tokens)
+	case r.attempts < 0 || r.attempts > 100:
+		return fmt.Errorf("-attempts is %d, want 0 to 100", r.attempts)
+	case r.latency < 0:
+		return fmt.Errorf("-latency is %v, want 0 or more", r.latency)
 	}
-	return names
+	return nil
 }
 
 // progress returns what shows one line of progress on a terminal, or nil.

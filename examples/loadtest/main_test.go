@@ -24,6 +24,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/kmssign/kmssign/examples/internal/awsenv"
+	"github.com/kmssign/kmssign/examples/internal/cli"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
@@ -31,7 +32,7 @@ import (
 func invoke(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	status = run(t.Context(), args, &out, &errs)
+	status = cli.Run(t.Context(), "loadtest", run, args, cli.Stdio{Out: &out, Err: &errs})
 	return status, out.String(), errs.String()
 }
 
@@ -73,9 +74,9 @@ func addsUp(t *testing.T, res *result) {
 
 func TestEveryAlg(t *testing.T) {
 	for _, a := range algs {
-		res := measured(t, "-alg", a.method.Alg(), "-tokens", "4", "-concurrency", "2", "-duration", "1m")
-		if res.Issued != 4 || res.Calls != 4 || res.CallsPerToken != 1 || res.Alg != a.method.Alg() {
-			t.Errorf("%+v, want 4 tokens of %s", res, a.method.Alg())
+		res := measured(t, "-alg", a.Method.Alg(), "-tokens", "4", "-concurrency", "2", "-duration", "1m")
+		if res.Issued != 4 || res.Calls != 4 || res.CallsPerToken != 1 || res.Alg != a.Method.Alg() {
+			t.Errorf("%+v, want 4 tokens of %s", res, a.Method.Alg())
 		}
 	}
 }
@@ -268,7 +269,7 @@ func TestWrongUsage(t *testing.T) {
 }
 
 func TestTokenThatDoesNotVerify(t *testing.T) {
-	req, err := parse([]string{"-tokens", "40", "-concurrency", "4", "-duration", "1m", "-latency", "0"}, io.Discard)
+	req, err := parse([]string{"-tokens", "40", "-concurrency", "4", "-duration", "1m", "-latency", "0"}, cli.Stdio{Err: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +300,7 @@ func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
 	var out, errs bytes.Buffer
-	status := run(ctx, []string{"-json", "-latency", "1h", "-timeout", "2h", "-duration", "1h", "-concurrency", "3"}, &out, &errs)
+	status := cli.Run(ctx, "loadtest", run, []string{"-json", "-latency", "1h", "-timeout", "2h", "-duration", "1h", "-concurrency", "3"}, cli.Stdio{Out: &out, Err: &errs})
 	var res result
 	if err := json.Unmarshal(out.Bytes(), &res); status == 1 && out.Len() == 0 {
 		t.Skipf("interrupted before the start: %s", &errs)
@@ -324,7 +325,7 @@ func TestProgress(t *testing.T) {
 	if progress(file) != nil {
 		t.Error("progress is written to a file")
 	}
-	req, err := parse([]string{"-rate", "20", "-duration", "500ms", "-latency", "0"}, io.Discard)
+	req, err := parse([]string{"-rate", "20", "-duration", "500ms", "-latency", "0"}, cli.Stdio{Err: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,24 +25,19 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
-	"github.com/aws/smithy-go/logging"
 
+	"github.com/kmssign/kmssign/examples/internal/cli"
 	"github.com/kmssign/kmssign/jwtkms/keyring"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
@@ -53,11 +48,7 @@ const status keyring.Step = "status"
 // steps are in the order of a rotation.
 var steps = []keyring.Step{keyring.Prepare, keyring.Promote, keyring.Retire}
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { cli.Main("rotate", run) }
 
 // request is what the command line asks for.
 type request struct {
@@ -68,19 +59,10 @@ type request struct {
 	timeout time.Duration
 }
 
-// errUsage stands for an error that the flag package has reported already.
-var errUsage = errors.New("usage")
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	req, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		return 2
-	case err != nil:
-		fmt.Fprintf(stderr, "rotate: %v\n", err)
-		return 2
+func run(ctx context.Context, args []string, stdio cli.Stdio) error {
+	req, err := parse(args, stdio)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, req.timeout)
 	defer cancel()
@@ -91,18 +73,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case req.step == status:
 		act = show
 	}
-	if err := act(ctx, req, stdout); err != nil {
-		// Joined errors span lines; here they share one.
-		fmt.Fprintf(stderr, "rotate: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
-		return 1
-	}
-	return 0
+	return act(ctx, req, stdio.Out)
 }
 
-func parse(args []string, stderr io.Writer) (request, error) {
+func parse(args []string, stdio cli.Stdio) (request, error) {
 	var req request
-	flags := flag.NewFlagSet("rotate", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags := cli.NewFlags("rotate", stdio)
 	flags.StringVar(&req.alias, "alias", "", "`alias` name or alias ARN of the signing key; none: a demonstration on the embedded fake KMS")
 	step := flags.String("step", "", "`step` to take: prepare, promote or retire, or status, which changes nothing (default: status)")
 	flags.BoolVar(&req.opts.DryRun, "dry-run", false, "say what the step would do, and do nothing")
@@ -110,50 +86,47 @@ func parse(args []string, stderr io.Writer) (request, error) {
 	spec := flags.String("spec", "", "`key spec` of the new key, such as ECC_NIST_P256 (default: that of the signing key)")
 	flags.StringVar(&req.opts.Next, "next", "", "`alias` of the next key (default: that of -alias with -next appended)")
 	flags.StringVar(&req.opts.Previous, "previous", "", "`alias` of the previous key (default: that of -alias with -prev appended)")
-	flags.DurationVar(&req.opts.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` between two looks of an issuer at the aliases")
-	flags.DurationVar(&req.opts.MaxAge, "max-age", 5*time.Minute, "`time` for which verifiers may cache the public keys")
-	flags.DurationVar(&req.opts.MaxLifetime, "max-lifetime", time.Hour, "longest `time` from issue to expiry of a token")
+	flags.PositiveVar(&req.opts.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` between two looks of an issuer at the aliases")
+	flags.PositiveVar(&req.opts.MaxAge, "max-age", 5*time.Minute, "`time` for which verifiers may cache the public keys")
+	flags.PositiveVar(&req.opts.MaxLifetime, "max-lifetime", time.Hour, "longest `time` from issue to expiry of a token")
 	flags.DurationVar(&req.opts.PropagationDelay, "propagation-delay", 0, "`time` for which a key is published before it signs (default: -refresh-interval and -max-age together, and a minute)")
-	flags.DurationVar(&req.timeout, "timeout", 30*time.Second, "give up after this `time`")
+	flags.PositiveVar(&req.timeout, "timeout", 30*time.Second, "give up after this `time`")
 	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return req, err
-		}
-		return req, errUsage
+		return req, err
 	}
 	req.step, req.spec = keyring.Step(cmp.Or(*step, string(status))), types.KeySpec(*spec)
-	switch {
-	case flags.NArg() > 0:
-		return req, fmt.Errorf("unexpected argument %q; the flags are listed by -h", flags.Arg(0))
-	case req.step != status && !slices.Contains(steps, req.step):
-		return req, fmt.Errorf("unknown -step %q, want prepare, promote, retire or status", req.step)
-	case req.alias == "" && (*step != "" || req.opts.DryRun || req.opts.Force || req.opts.Next != "" || req.opts.Previous != ""):
-		return req, errors.New("-step, -dry-run, -force, -next and -previous want an -alias; without one there is a demonstration")
-	case req.alias != "" && req.step == status && (req.opts.DryRun || req.opts.Force):
-		return req, errors.New("-dry-run and -force want a -step: prepare, promote or retire")
-	case req.spec != "" && req.alias != "" && req.step != keyring.Prepare:
-		return req, errors.New("-spec goes with -step prepare, which makes the key")
-	case req.spec != "" && !signs(req.spec):
-		return req, fmt.Errorf("-spec is %q, want one that signs: an RSA, ECC_NIST, ECC_SECG or ML_DSA key spec", req.spec)
-	case req.opts.PropagationDelay < 0:
-		return req, fmt.Errorf("-propagation-delay is %v, want 0 or more", req.opts.PropagationDelay)
+	if err := req.check(*step != ""); err != nil {
+		return req, cli.Usage(err)
 	}
-	for name, d := range map[string]time.Duration{
-		"refresh-interval": req.opts.RefreshInterval, "max-age": req.opts.MaxAge, "max-lifetime": req.opts.MaxLifetime, "timeout": req.timeout,
-	} {
-		if d <= 0 {
-			return req, fmt.Errorf("-%s is %v, want more than 0", name, d)
-		}
+	return req, nil
+}
+
+// check returns an error unless the flags go together. hasStep says whether -step
+// was given.
+func (req *request) check(hasStep bool) error {
+	switch {
+	case req.step != status && !slices.Contains(steps, req.step):
+		return fmt.Errorf("unknown -step %q, want prepare, promote, retire or status", req.step)
+	case req.alias == "" && (hasStep || req.opts.DryRun || req.opts.Force || req.opts.Next != "" || req.opts.Previous != ""):
+		return errors.New("-step, -dry-run, -force, -next and -previous want an -alias; without one there is a demonstration")
+	case req.alias != "" && req.step == status && (req.opts.DryRun || req.opts.Force):
+		return errors.New("-dry-run and -force want a -step: prepare, promote or retire")
+	case req.spec != "" && req.alias != "" && req.step != keyring.Prepare:
+		return errors.New("-spec goes with -step prepare, which makes the key")
+	case req.spec != "" && !signs(req.spec):
+		return fmt.Errorf("-spec is %q, want one that signs: an RSA, ECC_NIST, ECC_SECG or ML_DSA key spec", req.spec)
+	case req.opts.PropagationDelay < 0:
+		return fmt.Errorf("-propagation-delay is %v, want 0 or more", req.opts.PropagationDelay)
 	}
 	for _, a := range []struct{ flag, name string }{{"next", req.opts.Next}, {"previous", req.opts.Previous}} {
 		if a.name != "" && !strings.HasPrefix(a.name, "alias/") {
-			return req, fmt.Errorf("-%s is %q, want an alias name, such as alias/jwt-%[1]s", a.flag, a.name)
+			return fmt.Errorf("-%s is %q, want an alias name, such as alias/jwt-%[1]s", a.flag, a.name)
 		}
 	}
-	if named, err := arn.Parse(req.alias); req.alias != "" && !strings.HasPrefix(req.alias, "alias/") && (err != nil || !strings.HasPrefix(named.Resource, "alias/")) {
-		return req, fmt.Errorf("-alias is %q, want an alias, such as alias/jwt: only an alias can be pointed to another key", req.alias)
+	if req.alias != "" && !cli.IsAlias(req.alias) {
+		return fmt.Errorf("-alias is %q, want an alias, such as alias/jwt: only an alias can be pointed to another key", req.alias)
 	}
-	return req, nil
+	return nil
 }
 
 // signs reports whether an issuer can sign with keys of the spec.
@@ -165,21 +138,16 @@ func signs(spec types.KeySpec) bool {
 
 // open returns a client for the user's KMS, and the name of the signing alias there.
 func open(ctx context.Context, req request) (client *kms.Client, signing string, err error) {
-	// The SDK's warnings would stand beside the one line of an error.
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
+	cfg, err := cli.LoadConfig(ctx, cli.RegionOf(req.alias), "give -alias an ARN")
 	if err != nil {
-		return nil, "", fmt.Errorf("AWS configuration: %w", err)
+		return nil, "", err
 	}
 	named, err := arn.Parse(req.alias)
 	if err != nil {
-		if cfg.Region == "" {
-			return nil, "", errors.New("no AWS Region: set AWS_REGION, choose a profile that has one, or give -alias an ARN")
-		}
 		return kms.NewFromConfig(cfg), req.alias, nil
 	}
-	// KMS moves aliases by their names alone, in the caller's account and Region: these
-	// must be the ARN's.
-	cfg.Region = named.Region
+	// KMS moves aliases by their names alone, in the caller's account: it must be
+	// the ARN's.
 	client = kms.NewFromConfig(cfg)
 	out, err := client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &named.Resource})
 	if err != nil {
@@ -340,14 +308,13 @@ func next(ctx context.Context, client keyring.AdminClient, signing string, curre
 
 // demonstrate rotates a key of a fake KMS.
 func demonstrate(ctx context.Context, req request, stdout io.Writer) error {
-	fake := kmstest.New()
-	server := kmstest.NewServer(fake)
-	defer server.Close()
-	client, signing := server.Client(), "alias/jwt"
-	_, err := client.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &signing, TargetKeyId: aws.String(fake.AddKey(types.KeySpecEccNistP256))})
+	fake, signing, err := cli.NewFake(ctx)
 	if err != nil {
 		return err
 	}
+	server := kmstest.NewServer(fake)
+	defer server.Close()
+	client := server.Client()
 	if err := describe(ctx, client, signing, req.opts, stdout); err != nil {
 		return err
 	}

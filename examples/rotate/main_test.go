@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"github.com/kmssign/kmssign/examples/internal/awsenv"
+	"github.com/kmssign/kmssign/examples/internal/cli"
 	"github.com/kmssign/kmssign/jwtkms/keyring"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
@@ -48,7 +49,7 @@ func keyOf(t *testing.T, fake *kmstest.KMS, id string) *types.KeyMetadata {
 func invoke(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	status = run(t.Context(), args, &out, &errs)
+	status = cli.Run(t.Context(), "rotate", run, args, cli.Stdio{Out: &out, Err: &errs})
 	return status, out.String(), errs.String()
 }
 

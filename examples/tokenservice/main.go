@@ -28,36 +28,24 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
-	"github.com/aws/aws-sdk-go-v2/service/kms/types"
-	"github.com/aws/smithy-go/logging"
 
+	"github.com/kmssign/kmssign/examples/internal/cli"
 	"github.com/kmssign/kmssign/examples/tokenservice/service"
 	"github.com/kmssign/kmssign/jwtkms/keyring"
 	"github.com/kmssign/kmssign/kmssigner/kmsclient"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { cli.Main("tokenservice", run) }
 
 // settings are what the command line asks for.
 type settings struct {
@@ -68,39 +56,17 @@ type settings struct {
 	verbose bool
 }
 
-var (
-	// errUsage stands for an error that the flag package has reported already.
-	errUsage = errors.New("usage")
-	// errOptions is an error of flags that only the service can judge.
-	errOptions = errors.New("wrong flags")
-)
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	set, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		return 2
-	case err != nil:
-		fmt.Fprintf(stderr, "tokenservice: %v\n", err)
-		return 2
+func run(ctx context.Context, args []string, stdio cli.Stdio) error {
+	set, err := parse(args, stdio)
+	if err != nil {
+		return err
 	}
-	if err := serve(ctx, set, stdout); err != nil {
-		// Joined errors span lines; here they share one.
-		fmt.Fprintf(stderr, "tokenservice: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
-		if errors.Is(err, errOptions) {
-			return 2
-		}
-		return 1
-	}
-	return 0
+	return serve(ctx, set, stdio.Out)
 }
 
-func parse(args []string, stderr io.Writer) (settings, error) {
+func parse(args []string, stdio cli.Stdio) (settings, error) {
 	var set settings
-	flags := flag.NewFlagSet("tokenservice", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags := cli.NewFlags("tokenservice", stdio)
 	listen := flags.String("listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
 	anyone := flags.Bool("allow-anyone", false, "listen on an address that is not loopback, where anyone who reaches it gets tokens")
 	flags.StringVar(&set.alias, "alias", "", "`alias` name or alias ARN of the signing key; none: a key on the embedded fake KMS")
@@ -108,66 +74,54 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.StringVar(&set.ring.Previous, "previous", "", "`alias` of the previous key (default: that of -alias with -prev appended)")
 	flags.StringVar(&set.service.Issuer, "issuer", "", "`URL` that the tokens name as their issuer (default: http:// and the loopback address)")
 	claims := flags.String("claims", "aud,scope", "claims that requests may have besides sub, a comma-separated `list`")
-	flags.DurationVar(&set.service.Lifetime, "lifetime", 15*time.Minute, "`time` from the issue of a token to its expiry")
-	flags.DurationVar(&set.ring.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` between two looks at the aliases; the same for all issuers")
-	flags.DurationVar(&set.ring.MaxAge, "max-age", 5*time.Minute, "`time` for which verifiers may cache the public keys")
-	flags.DurationVar(&set.ring.MaxLifetime, "max-lifetime", time.Hour, "longest `time` from issue to expiry of any issuer's tokens")
+	flags.PositiveVar(&set.service.Lifetime, "lifetime", 15*time.Minute, "`time` from the issue of a token to its expiry")
+	flags.PositiveVar(&set.ring.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` between two looks at the aliases; the same for all issuers")
+	flags.PositiveVar(&set.ring.MaxAge, "max-age", 5*time.Minute, "`time` for which verifiers may cache the public keys")
+	flags.PositiveVar(&set.ring.MaxLifetime, "max-lifetime", time.Hour, "longest `time` from issue to expiry of any issuer's tokens")
 	flags.DurationVar(&set.ring.PropagationDelay, "propagation-delay", 0, "`time` for which a key is published before it signs (default: -refresh-interval and -max-age together)")
 	flags.IntVar(&set.service.MaxInFlight, "max-in-flight", 64, "tokens that are signed at a time; beyond that the answer is 503")
-	flags.DurationVar(&set.service.RequestTimeout, "request-timeout", 5*time.Second, "`time` that signing a token may take")
-	flags.DurationVar(&set.service.ShutdownTimeout, "shutdown-timeout", 15*time.Second, "`time` for requests under way when the program is told to end")
+	flags.PositiveVar(&set.service.RequestTimeout, "request-timeout", 5*time.Second, "`time` that signing a token may take")
+	flags.PositiveVar(&set.service.ShutdownTimeout, "shutdown-timeout", 15*time.Second, "`time` for requests under way when the program is told to end")
 	flags.BoolVar(&set.verbose, "v", false, "log health checks and reads of the metrics, too")
 	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return set, err
-		}
-		return set, errUsage
+		return set, err
 	}
-	if flags.NArg() > 0 {
-		return set, fmt.Errorf("unexpected argument %q; the flags are listed by -h", flags.Arg(0))
+	if err := set.complete(*listen, *anyone, *claims); err != nil {
+		return set, cli.Usage(err)
 	}
-	for name, d := range map[string]time.Duration{
-		"lifetime": set.service.Lifetime, "refresh-interval": set.ring.RefreshInterval, "max-age": set.ring.MaxAge,
-		"max-lifetime": set.ring.MaxLifetime, "request-timeout": set.service.RequestTimeout, "shutdown-timeout": set.service.ShutdownTimeout,
-	} {
-		if d <= 0 {
-			return set, fmt.Errorf("-%s is %v, want more than 0", name, d)
-		}
-	}
+	return set, nil
+}
+
+// complete sets what needs more than one flag, or returns an error if the flags
+// do not go together.
+func (set *settings) complete(listen string, anyone bool, claims string) error {
 	switch {
 	case set.ring.PropagationDelay < 0:
-		return set, fmt.Errorf("-propagation-delay is %v, want 0 or more", set.ring.PropagationDelay)
+		return fmt.Errorf("-propagation-delay is %v, want 0 or more", set.ring.PropagationDelay)
 	case set.service.Lifetime > set.ring.MaxLifetime:
-		return set, fmt.Errorf("-lifetime is %v, want at most -max-lifetime, %v", set.service.Lifetime, set.ring.MaxLifetime)
+		return fmt.Errorf("-lifetime is %v, want at most -max-lifetime, %v", set.service.Lifetime, set.ring.MaxLifetime)
 	case set.service.MaxInFlight <= 0:
-		return set, fmt.Errorf("-max-in-flight is %d, want more than 0", set.service.MaxInFlight)
-	case set.alias != "" && !isAlias(set.alias):
-		return set, fmt.Errorf("-alias is %q, want an alias, such as alias/jwt: only an alias can move to another key", set.alias)
+		return fmt.Errorf("-max-in-flight is %d, want more than 0", set.service.MaxInFlight)
+	case set.alias != "" && !cli.IsAlias(set.alias):
+		return fmt.Errorf("-alias is %q, want an alias, such as alias/jwt: only an alias can move to another key", set.alias)
 	}
 	set.service.Claims = []string{}
-	for name := range strings.SplitSeq(*claims, ",") {
+	for name := range strings.SplitSeq(claims, ",") {
 		if name = strings.TrimSpace(name); name != "" {
 			set.service.Claims = append(set.service.Claims, name)
 		}
 	}
 	var err error
-	if set.address, err = net.ResolveTCPAddr("tcp", *listen); err != nil {
-		return set, fmt.Errorf("-listen: %w", err)
+	if set.address, err = net.ResolveTCPAddr("tcp", listen); err != nil {
+		return fmt.Errorf("-listen: %w", err)
 	}
-	if !set.address.IP.IsLoopback() && !*anyone {
-		return set, fmt.Errorf("-listen is %s, want a loopback address: POST /token is not authenticated; see -allow-anyone", *listen)
+	if !set.address.IP.IsLoopback() && !anyone {
+		return fmt.Errorf("-listen is %s, want a loopback address: POST /token is not authenticated; see -allow-anyone", listen)
 	}
 	if !set.address.IP.IsLoopback() && set.service.Issuer == "" {
-		return set, errors.New("no -issuer: want the URL at which verifiers reach this")
+		return errors.New("no -issuer: want the URL at which verifiers reach this")
 	}
-	return set, nil
-}
-
-func isAlias(id string) bool {
-	if named, err := arn.Parse(id); err == nil {
-		id = named.Resource
-	}
-	return strings.HasPrefix(id, "alias/")
+	return nil
 }
 
 // serve runs the service until ctx ends.
@@ -182,14 +136,17 @@ func serve(ctx context.Context, set settings, stdout io.Writer) error {
 		return err
 	}
 	defer listener.Close()
-	client, alias, closeClient, err := open(ctx, set.alias, set.service.MaxInFlight)
-	if err != nil {
-		return err
-	}
-	defer closeClient()
 
 	starting, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	client, alias, closeClient, err := open(starting, set.alias, set.service.MaxInFlight)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // told to end before it began
+		}
+		return err
+	}
+	defer closeClient()
 	ring, err := keyring.New(starting, client, alias, func(o *keyring.Options) {
 		*o = set.ring
 		o.Logger = logger
@@ -207,7 +164,7 @@ func serve(ctx context.Context, set settings, stdout io.Writer) error {
 		o.Logger = logger
 	})
 	if err != nil {
-		return fmt.Errorf("%w: %w", errOptions, err)
+		return cli.Usage(err)
 	}
 	logger.LogAttrs(ctx, slog.LevelInfo, "serving", slog.String("address", listener.Addr().String()), slog.String("issuer", issuer),
 		slog.String("alias", alias), slog.Bool("fake", set.alias == ""), slog.String("key", ring.Current().KeyARN))
@@ -225,29 +182,16 @@ func open(ctx context.Context, alias string, maxInFlight int) (client *kms.Clien
 	httpClient := kmsclient.NewHTTP(maxInFlight)
 	tuned := func(o *kms.Options) { o.HTTPClient = httpClient }
 	if alias == "" {
-		fake := kmstest.New()
-		signing = "alias/jwt"
-		_, err := fake.CreateAlias(ctx, &kms.CreateAliasInput{
-			AliasName:   &signing,
-			TargetKeyId: aws.String(fake.AddKey(types.KeySpecEccNistP256)),
-		})
+		fake, signing, err := cli.NewFake(ctx)
 		if err != nil {
 			return nil, "", nil, err
 		}
 		server := kmstest.NewServer(fake)
 		return kms.NewFromConfig(server.Config(), tuned, quickly), signing, server.Close, nil
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
+	cfg, err := cli.LoadConfig(ctx, cli.RegionOf(alias), "give -alias an ARN")
 	if err != nil {
-		return nil, "", nil, fmt.Errorf("AWS configuration: %w", err)
-	}
-	if cfg.Region == "" {
-		// KMS finds a key in its own Region only, and an ARN names it.
-		named, err := arn.Parse(alias)
-		if err != nil {
-			return nil, "", nil, errors.New("no AWS Region: set AWS_REGION, choose a profile that has one, or give -alias an ARN")
-		}
-		cfg.Region = named.Region
+		return nil, "", nil, err
 	}
 	return kms.NewFromConfig(cfg, tuned, quickly), alias, func() {}, nil
 }

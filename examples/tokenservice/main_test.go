@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"github.com/kmssign/kmssign/examples/internal/awsenv"
+	"github.com/kmssign/kmssign/examples/internal/cli"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
@@ -41,7 +42,7 @@ func start(t *testing.T, args ...string) (url string, first map[string]any, stop
 	var errs bytes.Buffer
 	done := make(chan int, 1)
 	go func() {
-		status := run(ctx, append([]string{"-listen", "127.0.0.1:0"}, args...), writer, &errs)
+		status := cli.Run(ctx, "tokenservice", run, append([]string{"-listen", "127.0.0.1:0"}, args...), cli.Stdio{Out: writer, Err: &errs})
 		writer.Close()
 		done <- status
 	}()
@@ -150,7 +151,7 @@ func TestAlias(t *testing.T) {
 }
 
 func TestAllowAnyone(t *testing.T) {
-	set, err := parse([]string{"-listen", ":8080", "-allow-anyone", "-issuer", "https://issuer.example"}, io.Discard)
+	set, err := parse([]string{"-listen", ":8080", "-allow-anyone", "-issuer", "https://issuer.example"}, cli.Stdio{Err: io.Discard})
 	if err != nil || set.address.Port != 8080 {
 		t.Errorf("%+v, %v", set, err)
 	}
@@ -212,7 +213,7 @@ func TestFailures(t *testing.T) {
 		{[]string{"-h"}, 0, "Usage of tokenservice"},
 	} {
 		var out, errs bytes.Buffer
-		if status := run(t.Context(), tt.args, &out, &errs); status != tt.status || out.Len() != 0 || !strings.Contains(errs.String(), tt.want) {
+		if status := cli.Run(t.Context(), "tokenservice", run, tt.args, cli.Stdio{Out: &out, Err: &errs}); status != tt.status || out.Len() != 0 || !strings.Contains(errs.String(), tt.want) {
 			t.Errorf("%q: status %d, standard output %q, standard error %q; want %d and %q", tt.args, status, &out, &errs, tt.status, tt.want)
 		}
 		if tt.status == 1 && strings.Count(errs.String(), "\n") != 1 {
@@ -225,7 +226,9 @@ func TestFailures(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan int)
 	before := fake.Calls("GetPublicKey")
-	go func() { done <- run(ctx, append(free, "-alias", "alias/tokens"), io.Discard, io.Discard) }()
+	go func() {
+		done <- cli.Run(ctx, "tokenservice", run, append(free, "-alias", "alias/tokens"), cli.Stdio{Out: io.Discard, Err: io.Discard})
+	}()
 	reached(fake, "GetPublicKey", before+1)
 	cancel()
 	if status := <-done; status != 0 {
@@ -233,7 +236,7 @@ func TestFailures(t *testing.T) {
 	}
 	os.Unsetenv("AWS_REGION")
 	var errs bytes.Buffer
-	if status := run(t.Context(), append(free, "-alias", "alias/tokens"), io.Discard, &errs); status != 1 || !strings.Contains(errs.String(), "no AWS Region") {
+	if status := cli.Run(t.Context(), "tokenservice", run, append(free, "-alias", "alias/tokens"), cli.Stdio{Out: io.Discard, Err: &errs}); status != 1 || !strings.Contains(errs.String(), "no AWS Region") {
 		t.Errorf("status %d, standard error %q", status, &errs)
 	}
 }
