@@ -3,9 +3,13 @@ package kmssigner
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/smithy-go/middleware"
+
+	"github.com/kmssign/kmssign/internal/answerlimit"
 )
 
 // Errors that a caller may want to distinguish with [errors.Is]. Errors of KMS
@@ -36,6 +40,11 @@ var (
 	// to try again and to raise an alert. A MAC cannot be verified locally, so
 	// only its form is checked.
 	ErrBadSignature = errors.New("bad signature from KMS")
+
+	// ErrAnswerTooLarge is returned when the endpoint answers with more than 64
+	// KiB, counted after decompression. KMS's answers are smaller, so the answer
+	// is from something else. No more than that is read.
+	ErrAnswerTooLarge = answerlimit.ErrTooLarge
 )
 
 // answerError returns an error about an answer that came without an error. It
@@ -47,3 +56,40 @@ func answerError(kind error, metadata middleware.Metadata, format string, args .
 	}
 	return err
 }
+
+// maxErrorText is the length in bytes to which the text of an error is cut.
+const maxErrorText = 2048
+
+// forLog returns err with a text that fits a line of a log. The text of an error
+// can come from the endpoint, which may not be KMS. It is cut if it is long, and
+// control characters and invalid UTF-8 are replaced. The chain stays the same.
+func forLog(err error) error {
+	full := err.Error()
+	text := full
+	if len(text) > maxErrorText {
+		text = text[:maxErrorText]
+	}
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, text)
+	if len(full) > maxErrorText {
+		text = fmt.Sprintf("%s... (cut from %d bytes)", text, len(full))
+	}
+	if text == full {
+		return err
+	}
+	return &logError{text, err}
+}
+
+// A logError is an error with another text.
+type logError struct {
+	text string
+	err  error
+}
+
+func (e *logError) Error() string { return e.text }
+func (e *logError) Unwrap() error { return e.err }

@@ -93,7 +93,7 @@ func NewHMAC(ctx context.Context, client HMACClient, keyID string, optFns ...fun
 		err = k.fetch(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("kmssigner: new HMAC for %q: %w", keyID, err)
+		return nil, fmt.Errorf("kmssigner: new HMAC for %q: %w", keyID, forLog(err))
 	}
 	return &HMAC{key: k}, nil
 }
@@ -175,7 +175,7 @@ func (h *HMAC) Generate(msg []byte) ([]byte, error) {
 	}
 	mac, err := h.key.generate(h.ctx, msg)
 	if err != nil {
-		return nil, fmt.Errorf("kmssigner: generate MAC with %q: %w", h.key.arn, err)
+		return nil, fmt.Errorf("kmssigner: generate MAC with %q: %w", h.key.arn, forLog(err))
 	}
 	return mac, nil
 }
@@ -228,7 +228,7 @@ func (h *HMAC) Verify(msg, mac []byte) (bool, error) {
 	}
 	valid, err := h.key.verify(h.ctx, msg, mac)
 	if err != nil {
-		return false, fmt.Errorf("kmssigner: verify MAC with %q: %w", h.key.arn, err)
+		return false, fmt.Errorf("kmssigner: verify MAC with %q: %w", h.key.arn, forLog(err))
 	}
 	return valid, nil
 }

@@ -210,7 +210,7 @@ type key struct {
 func New(ctx context.Context, client Client, keyID string, optFns ...func(*Options)) (*Signer, error) {
 	k, err := newKey(ctx, client, keyID, optFns)
 	if err != nil {
-		return nil, fmt.Errorf("kmssigner: new signer for %q: %w", keyID, err)
+		return nil, fmt.Errorf("kmssigner: new signer for %q: %w", keyID, forLog(err))
 	}
 	return &Signer{key: k}, nil
 }

@@ -143,7 +143,7 @@ func (k *key) whyInvalid(r request, sig []byte) string {
 }
 
 func (k *key) signError(err error) error {
-	return fmt.Errorf("kmssigner: sign with %q: %w", k.arn, err)
+	return fmt.Errorf("kmssigner: sign with %q: %w", k.arn, forLog(err))
 }
 
 // maxMessage is the size in bytes of the longest message that KMS takes. The

@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go/middleware"
+
+	"github.com/kmssign/kmssign/internal/answerlimit"
 )
 
 // callOptions are the options of every call to KMS. Its fields are those of
@@ -51,10 +53,10 @@ func checkArguments(client any, keyID string) error {
 }
 
 func newTarget(client any, keyID string, opts callOptions) target {
-	// Clone the slices, so that later changes by the caller have no effect. Clip
+	// Copy the slices, so that later changes by the caller have no effect. Clip
 	// them, so that appends by concurrent callers do not share memory.
 	opts.GrantTokens = slices.Clip(slices.Clone(opts.GrantTokens))
-	opts.ClientOptions = slices.Clip(slices.Clone(opts.ClientOptions))
+	opts.ClientOptions = slices.Clip(append([]func(*kms.Options){answerlimit.Option}, opts.ClientOptions...))
 	if opts.Timeout == 0 {
 		opts.Timeout = defaultTimeout
 	}
@@ -66,9 +68,15 @@ func newTarget(client any, keyID string, opts callOptions) target {
 	}
 }
 
+// maxKeyID is the length in bytes of the longest key ID or ARN in KMS's service
+// model.
+const maxKeyID = 2048
+
 // pin makes the key that KMS answered with the key of all requests.
 func (t *target) pin(answered string) error {
 	switch {
+	case len(answered) > maxKeyID:
+		return fmt.Errorf("KMS answered for a key with a name of %d bytes, want a key ARN of at most %d", len(answered), maxKeyID)
 	case answered == "" || isAlias(answered):
 		return fmt.Errorf("KMS answered for the key %q, want a key ARN", answered)
 	case !isAlias(t.givenID) && !sameKey(t.givenID, answered):
