@@ -29,8 +29,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// Every key spec that the SDK knows either signs, or makes MACs, or is refused
-// with the reason. Who adds a key spec to the SDK finds it here.
+// TestEveryKeySpec finds that every key spec of the SDK signs, makes MACs, or is
+// refused with the reason. It fails for a key spec that a later SDK adds.
 func TestEveryKeySpec(t *testing.T) {
 	refused := map[types.KeySpec]string{
 		types.KeySpecSymmetricDefault: "symmetric or an HMAC key",
@@ -43,7 +43,7 @@ func TestEveryKeySpec(t *testing.T) {
 		types.KeySpecHmac384:          "for an HMAC key use NewHMAC",
 		types.KeySpecHmac512:          "for an HMAC key use NewHMAC",
 	}
-	// SM2 is in the Regions of China only.
+	// SM2 exists only in the Regions of China.
 	fake := kmstest.New(func(o *kmstest.Options) { o.Region = "cn-north-1" })
 	for _, spec := range types.KeySpec("").Values() {
 		keyID := fake.AddKey(spec)
@@ -70,7 +70,7 @@ func TestEveryKeySpec(t *testing.T) {
 	}
 }
 
-// Keys of a spec that signs, made for something else.
+// TestOtherUsages has keys whose spec could sign and whose usage is another.
 func TestOtherUsages(t *testing.T) {
 	fake := kmstest.New()
 	for spec, usage := range map[types.KeySpec]types.KeyUsageType{
@@ -88,7 +88,8 @@ func TestOtherUsages(t *testing.T) {
 	}
 }
 
-// golang-jwt's own EdDSA takes any crypto.Signer with an Ed25519 key.
+// TestEd25519WithStockEdDSA signs with golang-jwt's own EdDSA, which takes any
+// crypto.Signer with an Ed25519 key.
 func TestEd25519WithStockEdDSA(t *testing.T) {
 	eachBackend(t, func(t *testing.T, fake *kmstest.KMS, client kmssigner.Client) {
 		signer := newSigner(t, client, fake.AddKey(types.KeySpecEccNistEdwards25519))
@@ -132,8 +133,8 @@ func TestEd25519Lengths(t *testing.T) {
 	}
 }
 
-// ML-DSA messages that KMS takes go there whole; of all others, and of those
-// with a context, it gets mu.
+// TestMLDSAMessageTypes finds that a message goes to KMS whole if KMS takes it, and
+// otherwise, or with a context, as mu.
 func TestMLDSAMessageTypes(t *testing.T) {
 	fake := kmstest.New()
 	calls := &spy{Client: fake}
@@ -169,7 +170,7 @@ func TestMLDSAMessageTypes(t *testing.T) {
 	}
 }
 
-// The caller's own mu, computed here from the definition in FIPS 204.
+// TestMLDSAOwnMu signs a mu that the test computes from its definition in FIPS 204.
 func TestMLDSAOwnMu(t *testing.T) {
 	fake := kmstest.New()
 	for _, spec := range []types.KeySpec{types.KeySpecMlDsa44, types.KeySpecMlDsa65, types.KeySpecMlDsa87} {
@@ -190,7 +191,7 @@ func TestMLDSAOwnMu(t *testing.T) {
 				t.Errorf("%s: mu of %d bytes: %v", spec, size, err)
 			}
 		}
-		// As with any hash, SignMessage computes it: the same outcome as Sign.
+		// SignMessage computes mu, as it computes any hash.
 		for _, msg := range [][]byte{nil, msg, make([]byte, 5000)} {
 			sig, err := signer.SignMessage(nil, msg, mldsacrypto.MLDSAMu)
 			if err != nil {
@@ -203,8 +204,8 @@ func TestMLDSAOwnMu(t *testing.T) {
 	}
 }
 
-// decredKMS holds one secp256k1 key and signs with decred's package: under
-// GODEBUG=fips140=only crypto/ecdsa panics on this curve.
+// decredKMS is a Client with one secp256k1 key that signs with decred's package,
+// because crypto/ecdsa panics on this curve with GODEBUG=fips140=only.
 type decredKMS struct {
 	key *secp256k1.PrivateKey
 	arn string
@@ -228,7 +229,7 @@ func (d decredKMS) Sign(_ context.Context, in *kms.SignInput, _ ...func(*kms.Opt
 	}, nil
 }
 
-// secp256k1SPKI builds a SubjectPublicKeyInfo from its hexadecimal template.
+// secp256k1SPKI returns a SubjectPublicKeyInfo made from a hexadecimal template.
 func secp256k1SPKI(point []byte) []byte {
 	var b cryptobyte.Builder
 	b.AddASN1(cryptobyte_asn1.SEQUENCE, func(b *cryptobyte.Builder) {
@@ -266,8 +267,8 @@ func TestSecp256k1(t *testing.T) {
 	}
 }
 
-// A secp256k1 key works in FIPS 140-only mode too, because nothing asks
-// crypto/ecdsa about its curve.
+// TestSecp256k1InFIPSMode signs in FIPS 140-only mode, in which crypto/ecdsa panics
+// on this curve.
 func TestSecp256k1InFIPSMode(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSecp256k1$", "-test.v")
 	cmd.Env = append(os.Environ(), "GODEBUG=fips140=only")
@@ -317,7 +318,8 @@ func TestSecp256k1BadPublicKeys(t *testing.T) {
 	}
 }
 
-// KMS makes a high S as often as a low one; neither is touched or refused.
+// TestSecp256k1HighS finds that signatures with a high S, which KMS makes as often
+// as a low one, are returned unchanged.
 func TestSecp256k1HighS(t *testing.T) {
 	fake := kmstest.New()
 	signer := newSigner(t, fake, fake.AddKey(types.KeySpecEccSecgP256k1))

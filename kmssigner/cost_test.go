@@ -20,7 +20,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// canned is a Client that answers every Sign alike, at no cost of its own.
+// canned is a Client that gives the same answer to every Sign call and does not
+// allocate.
 type canned struct {
 	kmssigner.Client
 	out *kms.SignOutput
@@ -30,7 +31,7 @@ func (c *canned) Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*
 	return c.out, nil
 }
 
-// newCanned makes a Signer over a canned signature that is right for costMessage.
+// newCanned returns a Signer over a canned signature of costMessage.
 func newCanned(tb testing.TB, spec types.KeySpec, opts crypto.SignerOpts, optFns ...func(*kmssigner.Options)) (*canned, *kmssigner.Signer) {
 	tb.Helper()
 	fake := kmstest.New()
@@ -133,7 +134,7 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// One call for a signature, and none when nothing is signed.
+// TestCalls counts one call for each signature and no others.
 func TestCalls(t *testing.T) {
 	fake := kmstest.New()
 	signer := newSigner(t, fake, fake.AddKey(types.KeySpecEccNistP256))
@@ -159,7 +160,7 @@ func (t transport) Do(*http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// captured is the body of KMS's answer to the Sign call of a Signer, as it is on the wire.
+// captured returns the body of an answer to a Sign call.
 func captured(b *testing.B, spec types.KeySpec, opts crypto.SignerOpts) (keyARN string, public crypto.PublicKey, body []byte) {
 	b.Helper()
 	fake := kmstest.New()
@@ -179,7 +180,7 @@ func captured(b *testing.B, spec types.KeySpec, opts crypto.SignerOpts) (keyARN 
 	return signer.KeyARN(), signer.Public(), body
 }
 
-// tap keeps the last answer that passes.
+// A tap is an HTTPClient that keeps the last answer.
 type tap struct {
 	http.Client
 	mu   *sync.Mutex
@@ -200,8 +201,8 @@ func (t *tap) Do(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// BenchmarkSign compares, in one run and over the SDK's real client on a transport that
-// answers at once, the bare client call, a Signer that does not verify, and one that does.
+// BenchmarkSign compares the bare call of the SDK's client, a Signer that does not
+// verify, and one that does. The transport answers at once.
 //
 //	go test -run '^$' -bench Sign ./kmssigner
 func BenchmarkSign(b *testing.B) {

@@ -20,7 +20,7 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// eachBackendOnce is eachBackend with a client that does not retry.
+// eachBackendOnce is eachBackend with clients that do not retry.
 func eachBackendOnce(t *testing.T, test func(t *testing.T, fake *kmstest.KMS, client kmssigner.Client)) {
 	t.Run("memory", func(t *testing.T) {
 		fake := kmstest.New()
@@ -34,8 +34,8 @@ func eachBackendOnce(t *testing.T, test func(t *testing.T, fake *kmstest.KMS, cl
 	})
 }
 
-// Whatever goes wrong on the way of one Sign call, no signature gets out, the error
-// is the one to branch on, and the next call is well.
+// TestSignFaults has a fault in one Sign call. No signature is returned, the error
+// is the one that callers test for, and the next call succeeds.
 func TestSignFaults(t *testing.T) {
 	eachBackendOnce(t, func(t *testing.T, fake *kmstest.KMS, client kmssigner.Client) {
 		for _, spec := range specs {
@@ -97,7 +97,7 @@ func TestSignFaults(t *testing.T) {
 				} else if err := verify(signer.Public(), []byte("message"), sig, opts); err != nil {
 					t.Errorf("%s: after %s: %v", spec, tt.reason, err)
 				}
-				// "Another key" and "another message" sign a second time inside.
+				// OtherKey and OtherMessage make a second signature in the fake.
 				if calls := fake.Calls("Sign") - before; calls != 2 {
 					t.Errorf("%s: %s: %d calls, want one each time", spec, tt.reason, calls)
 				}
@@ -106,8 +106,8 @@ func TestSignFaults(t *testing.T) {
 	})
 }
 
-// A public key that is not the pinned key's shows at the first signature, and what is
-// no answer at all shows in New.
+// TestNewFaults has faults in the GetPublicKey call. New fails, except for the
+// public key of another key, with which the first signature fails.
 func TestNewFaults(t *testing.T) {
 	eachBackendOnce(t, func(t *testing.T, fake *kmstest.KMS, client kmssigner.Client) {
 		keyID, other := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
@@ -140,16 +140,16 @@ func TestNewFaults(t *testing.T) {
 	})
 }
 
-// A call that hangs, before the headers or in the middle of the body, ends with its
-// context and takes no other call with it.
+// TestHang has calls that hang, before the headers or in the middle of the body.
+// Each ends with its own context, and other calls go on.
 func TestHang(t *testing.T) {
 	eachBackendOnce(t, func(t *testing.T, fake *kmstest.KMS, client kmssigner.Client) {
 		keyID := fake.AddKey(types.KeySpecEccNistP256)
 		signer := newSigner(t, client, keyID, func(o *kmssigner.Options) { o.Timeout = time.Hour })
 		for reason, effect := range map[string]kmstest.Effect{"headers": kmstest.Hang(), "body": kmstest.HangBody()} {
-			// The SDK closes the body of a request when the headers of the answer are
-			// here, and net/http, which may still be reading it, drops the connection:
-			// on a loopback without latency a slow body would end by itself.
+			// The SDK closes the body of a request when the headers of the answer
+			// arrive. If net/http is still reading the body, it drops the connection,
+			// which would end a slow answer. That happens only on a loopback.
 			fake.Inject(kmstest.Match{Operation: "Sign", Times: 1}, kmstest.Delay(50*time.Millisecond), effect)
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
@@ -181,7 +181,7 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// Throttles and faults of the front end are the SDK's to retry, and are retried.
+// TestTheSDKRetries finds that the SDK retries throttled calls and server errors.
 func TestTheSDKRetries(t *testing.T) {
 	fake := kmstest.New()
 	server := kmstest.NewServer(fake)

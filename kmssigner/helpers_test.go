@@ -20,7 +20,7 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// specs are the key specs that sign.
+// specs are all key specs that sign.
 var specs = []types.KeySpec{
 	types.KeySpecEccNistP256,
 	types.KeySpecEccNistP384,
@@ -35,7 +35,7 @@ var specs = []types.KeySpec{
 	types.KeySpecMlDsa87,
 }
 
-// optsFor are all the options that a key of the spec must sign with.
+// optsFor returns the options of a key of the spec that KMS has algorithms for.
 func optsFor(spec types.KeySpec) []crypto.SignerOpts {
 	switch spec {
 	case types.KeySpecEccNistP256, types.KeySpecEccSecgP256k1:
@@ -60,8 +60,8 @@ func optsFor(spec types.KeySpec) []crypto.SignerOpts {
 	return all
 }
 
-// eachBackend runs a test on the fake as a Go value, and on the fake behind
-// HTTP with the SDK's client in front.
+// eachBackend runs a test with the fake as a Go value, and with the SDK's client and
+// the fake behind HTTP.
 func eachBackend(t *testing.T, test func(t *testing.T, fake *kmstest.KMS, client kmssigner.Client)) {
 	t.Run("memory", func(t *testing.T) {
 		fake := kmstest.New()
@@ -84,15 +84,15 @@ func newSigner(t *testing.T, client kmssigner.Client, keyID string, optFns ...fu
 	return signer
 }
 
-// verify checks a signature over msg with the standard library, the PSS salt
-// included, or with the package of the curve or algorithm that it lacks.
+// verify verifies a signature over msg, the PSS salt included. It uses the standard
+// library as far as that has the algorithm.
 func verify(pub crypto.PublicKey, msg, sig []byte, opts crypto.SignerOpts) error {
 	digest := digestOf(opts, msg)
 	valid := false
 	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
-		// For secp256k1 this is the generic code of crypto/elliptic: other code
-		// than kmssigner uses, which is decred's.
+		// For secp256k1 this is the generic code of crypto/elliptic. kmssigner
+		// verifies with decred's.
 		valid = ecdsa.VerifyASN1(pub, digest, sig)
 	case *rsa.PublicKey:
 		if _, ok := opts.(*rsa.PSSOptions); ok {
@@ -111,8 +111,8 @@ func verify(pub crypto.PublicKey, msg, sig []byte, opts crypto.SignerOpts) error
 	return nil
 }
 
-// digestOf is what Sign is given for msg: its hash, or itself if the options
-// name no hash.
+// digestOf returns what Sign is given for msg: its hash, or msg itself if opts name
+// no hash.
 func digestOf(opts crypto.SignerOpts, msg []byte) []byte {
 	if opts.HashFunc() == 0 {
 		return msg
@@ -122,7 +122,7 @@ func digestOf(opts crypto.SignerOpts, msg []byte) []byte {
 	return h.Sum(nil)
 }
 
-// spy is a Client that keeps what it is asked and may change what is answered.
+// A spy is a Client that keeps the requests and may change the answers.
 type spy struct {
 	kmssigner.Client
 	editSign func(*kms.SignOutput) (*kms.SignOutput, error)

@@ -68,7 +68,7 @@ func TestHMAC(t *testing.T) {
 	}
 }
 
-// macSpy is an HMACClient that may change what is answered, and counts.
+// A macSpy is an HMACClient that counts calls and may change the answers.
 type macSpy struct {
 	kmssigner.HMACClient
 	describe func(*kms.DescribeKeyOutput) *kms.DescribeKeyOutput
@@ -192,7 +192,8 @@ func TestNewHMACRefuses(t *testing.T) {
 	}
 }
 
-// The options reach the requests; errors and contexts come through.
+// TestHMACOptions finds the options in the requests, and the errors of KMS and of
+// the context in the chain.
 func TestHMACOptions(t *testing.T) {
 	fake := kmstest.New()
 	keyID, otherID := fake.AddKey(types.KeySpecHmac256), fake.AddKey(types.KeySpecHmac256)
@@ -219,8 +220,8 @@ func TestHMACOptions(t *testing.T) {
 		t.Errorf("VerifyMac got key ID %q and grant tokens %q", *in.KeyId, in.GrantTokens)
 	}
 
-	// KMS's no does not name the key. Behind the alias as it was, it is a no; behind a
-	// re-pointed alias it is the no of another key, and no verdict.
+	// KMS does not say which key rejected a MAC. While the alias names the pinned
+	// key, the rejection is an answer. Once the alias names another key, it is not.
 	forged := bytes.Clone(mac)
 	forged[0] ^= 1
 	if valid, err := h.Verify([]byte("message"), forged); valid || err != nil {
@@ -258,7 +259,7 @@ func TestHMACOptions(t *testing.T) {
 	}
 }
 
-// Every call of an HMAC gets the client options and a deadline.
+// TestHMACCalls finds the client options and a deadline in every call.
 func TestHMACCalls(t *testing.T) {
 	fake := kmstest.New()
 	applied := 0

@@ -67,7 +67,8 @@ func TestSign(t *testing.T) {
 	}
 }
 
-// Every refusal comes before the call: it costs nothing and says both sides.
+// TestSignRefuses has what Sign and SignMessage refuse. They make no call, and the
+// error says what the options ask for and what the key wants.
 func TestSignRefuses(t *testing.T) {
 	sum := func(h crypto.Hash) []byte { return make([]byte, h.Size()) }
 	tests := []struct {
@@ -173,8 +174,8 @@ func TestNewKeyIDForms(t *testing.T) {
 	})
 }
 
-// A key of another Region's or another partition's fake has another ARN; none
-// of its parts may be taken for granted.
+// TestNewOtherPartitions has ARNs of other Regions and partitions, so that no part
+// of an ARN is assumed.
 func TestNewOtherPartitions(t *testing.T) {
 	for _, region := range []string{"eu-central-1", "cn-north-1", "us-gov-west-1", "eusc-de-east-1", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1"} {
 		fake := kmstest.New(func(o *kmstest.Options) { o.Region = region })
@@ -189,7 +190,7 @@ func TestNewOtherPartitions(t *testing.T) {
 	}
 }
 
-// A multi-Region key has an ID of another form.
+// TestMultiRegionKey has key IDs of another form, which begin with "mrk-".
 func TestMultiRegionKey(t *testing.T) {
 	fake := kmstest.New()
 	out, err := fake.CreateKey(t.Context(), &kms.CreateKeyInput{
@@ -210,7 +211,8 @@ func TestMultiRegionKey(t *testing.T) {
 	}
 }
 
-// Another account's key is named by its ARN, or by an alias ARN there.
+// TestOtherAccount names a key of another account by its key ARN and by an alias
+// ARN.
 func TestOtherAccount(t *testing.T) {
 	owner := kmstest.New(func(o *kmstest.Options) { o.AccountID = "444455556666" })
 	keyID := owner.AddKey(types.KeySpecEccNistP256)
@@ -226,8 +228,8 @@ func TestOtherAccount(t *testing.T) {
 	}
 }
 
-// The Signer is its own: what the caller does later to what was given to New does not
-// change it, and neither does a client that changes its input.
+// TestNothingIsShared changes what was given to New, and the requests that the
+// client gets. Neither affects the Signer.
 func TestNothingIsShared(t *testing.T) {
 	fake := kmstest.New()
 	online := newSigner(t, fake, fake.AddKey(types.KeySpecEccNistP256))
@@ -342,8 +344,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// Emulators leave out the spec, or know only its deprecated twin, or answer
-// with a bare key ID.
+// TestNewWithEmulators has the answers of emulators: without the key spec, with
+// only its deprecated twin, and with a bare key ID.
 func TestNewWithEmulators(t *testing.T) {
 	fake := kmstest.New()
 	keyID := fake.AddKey(types.KeySpecEccNistP384)
@@ -375,8 +377,8 @@ func TestNewWithEmulators(t *testing.T) {
 	newSigner(t, legacy, keyID)
 }
 
-// A key that lists fewer algorithms than its kind could make is asked for no
-// other.
+// TestSignOnlyListedAlgorithms has a key that lists fewer algorithms than its type
+// can have. The Signer asks only for these.
 func TestSignOnlyListedAlgorithms(t *testing.T) {
 	fake := kmstest.New()
 	client := &spy{Client: fake, editGet: func(o *kms.GetPublicKeyOutput) (*kms.GetPublicKeyOutput, error) {
@@ -396,8 +398,9 @@ func TestSignOnlyListedAlgorithms(t *testing.T) {
 	}
 }
 
-// Whatever KMS, a proxy or an emulator answers with status 200, a signature
-// that is not the one asked for does not get out.
+// TestSignChecksTheAnswer has answers with status 200, as KMS, a proxy or an
+// emulator may give them, without the signature that was asked for. No signature
+// is returned.
 func TestSignChecksTheAnswer(t *testing.T) {
 	fake := kmstest.New()
 	otherKey := fake.AddKey(types.KeySpecEccNistP256)
@@ -496,8 +499,8 @@ func TestSignChecksTheAnswer(t *testing.T) {
 	})
 }
 
-// Emulators sign with the longest salt that fits: nobody who follows RFC 7518
-// takes such a signature.
+// TestSignRefusesOtherSalts has PSS signatures as emulators make them, with the
+// longest salt that fits. Verifiers that follow RFC 7518 refuse them.
 func TestSignRefusesOtherSalts(t *testing.T) {
 	fake := kmstest.New()
 	keyID := fake.AddKey(types.KeySpecRsa2048)
@@ -526,7 +529,7 @@ func TestSignRefusesOtherSalts(t *testing.T) {
 	}
 }
 
-// An error of KMS comes through with its whole chain and is not tried again.
+// TestErrorsOfKMS finds KMS's errors in the chain. The call is not repeated.
 func TestErrorsOfKMS(t *testing.T) {
 	eachBackend(t, func(t *testing.T, fake *kmstest.KMS, client kmssigner.Client) {
 		keyID := fake.AddKey(types.KeySpecEccNistP256)
@@ -557,7 +560,7 @@ func TestErrorsOfKMS(t *testing.T) {
 	})
 }
 
-// An alias that is re-pointed cannot put another key behind a Signer.
+// TestPinnedKey points an alias to another key. The Signer keeps its key.
 func TestPinnedKey(t *testing.T) {
 	eachBackend(t, func(t *testing.T, fake *kmstest.KMS, client kmssigner.Client) {
 		first, second := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
@@ -736,7 +739,7 @@ func TestGrantTokens(t *testing.T) {
 	}
 }
 
-// recorder is the SDK's HTTPClient, and sees each request on the wire.
+// A recorder is an HTTPClient of the SDK that keeps each request.
 type recorder struct {
 	http.Client
 	mu      sync.Mutex
@@ -750,7 +753,7 @@ func (r *recorder) Do(req *http.Request) (*http.Response, error) {
 	return r.Client.Do(req)
 }
 
-// Options.ClientOptions change the requests that leave the SDK.
+// TestClientOptions finds Options.ClientOptions in the requests of the SDK.
 func TestClientOptions(t *testing.T) {
 	fake := kmstest.New()
 	server := kmstest.NewServer(fake)
@@ -795,7 +798,7 @@ func TestWithContext(t *testing.T) {
 	}
 }
 
-// The constructor's context is for the constructor.
+// TestNewContextEnds cancels the context of New. The Signer goes on working.
 func TestNewContextEnds(t *testing.T) {
 	fake := kmstest.New()
 	keyID := fake.AddKey(types.KeySpecEccNistP256)
@@ -842,7 +845,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// hung is a KMS that never answers.
+// hung is a Client that never answers.
 type hung struct{ kmssigner.Client }
 
 func (hung) Sign(ctx context.Context, _ *kms.SignInput, _ ...func(*kms.Options)) (*kms.SignOutput, error) {

@@ -17,9 +17,9 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// The standard library is the judge here: x509 verifies what a crypto.Signer
-// returns before it lets a certificate out, and both ends of a TLS handshake
-// verify the other's signature.
+// The standard library is the judge here. crypto/x509 verifies the signature of a
+// certificate before it returns it, and each side of a TLS handshake verifies the
+// signature of the other.
 
 // stdSpecs are the key specs that crypto/x509 and crypto/tls know.
 var stdSpecs = []types.KeySpec{
@@ -32,7 +32,8 @@ var stdSpecs = []types.KeySpec{
 	types.KeySpecRsa4096,
 }
 
-// x509Algorithms are those that a key of the spec can sign certificates with.
+// x509Algorithms returns the algorithms with which a key of the spec can sign
+// certificates. 0 leaves the choice to crypto/x509.
 func x509Algorithms(spec types.KeySpec) []x509.SignatureAlgorithm {
 	switch spec {
 	case types.KeySpecEccNistP256, types.KeySpecEccNistP384, types.KeySpecEccNistP521:
@@ -147,8 +148,9 @@ func TestTLS13(t *testing.T) {
 	}
 }
 
-// TestTLS12 has no pairs of curve and hash to respect: TLS 1.2 leaves the hash to
-// the two sides, whatever the curve. crypto/tls chooses SHA-256 with P-384.
+// TestTLS12 signs with hashes that KMS does not offer for the curve. TLS 1.2 leaves
+// the choice of the hash to the two sides, and crypto/tls chooses SHA-256 for every
+// curve.
 func TestTLS12(t *testing.T) {
 	for _, spec := range stdSpecs {
 		t.Run(string(spec), func(t *testing.T) {
