@@ -29,8 +29,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// TestEveryKeySpec finds that every key spec of the SDK signs, makes MACs, or is
-// refused with the reason. It fails for a key spec that a later SDK adds.
+// TestEveryKeySpec finds that every key spec of the SDK signs, makes MACs, or
+// is refused with the reason. It fails for a key spec that a later SDK adds.
 func TestEveryKeySpec(t *testing.T) {
 	refused := map[types.KeySpec]string{
 		types.KeySpecSymmetricDefault: "symmetric or an HMAC key",
@@ -133,8 +133,8 @@ func TestEd25519Lengths(t *testing.T) {
 	}
 }
 
-// TestMLDSAMessageTypes finds that a message goes to KMS whole if KMS takes it, and
-// otherwise, or with a context, as mu.
+// TestMLDSAMessageTypes finds that a message goes to KMS whole if KMS takes it,
+// and otherwise, or with a context, as mu.
 func TestMLDSAMessageTypes(t *testing.T) {
 	fake := kmstest.New()
 	calls := &spy{Client: fake}
@@ -170,7 +170,8 @@ func TestMLDSAMessageTypes(t *testing.T) {
 	}
 }
 
-// TestMLDSAOwnMu signs a mu that the test computes from its definition in FIPS 204.
+// TestMLDSAOwnMu signs a mu that the test computes from its definition in FIPS
+// 204.
 func TestMLDSAOwnMu(t *testing.T) {
 	fake := kmstest.New()
 	for _, spec := range []types.KeySpec{types.KeySpecMlDsa44, types.KeySpecMlDsa65, types.KeySpecMlDsa87} {
@@ -204,8 +205,8 @@ func TestMLDSAOwnMu(t *testing.T) {
 	}
 }
 
-// decredKMS is a Client with one secp256k1 key that signs with decred's package,
-// because crypto/ecdsa panics on this curve with GODEBUG=fips140=only.
+// decredKMS is a Client with one secp256k1 key that signs with decred's
+// package, because crypto/ecdsa panics on this curve with GODEBUG=fips140=only.
 type decredKMS struct {
 	key *secp256k1.PrivateKey
 	arn string
@@ -229,7 +230,8 @@ func (d decredKMS) Sign(_ context.Context, in *kms.SignInput, _ ...func(*kms.Opt
 	}, nil
 }
 
-// secp256k1SPKI returns a SubjectPublicKeyInfo made from a hexadecimal template.
+// secp256k1SPKI returns a SubjectPublicKeyInfo made from a hexadecimal
+// template.
 func secp256k1SPKI(point []byte) []byte {
 	var b cryptobyte.Builder
 	b.AddASN1(cryptobyte_asn1.SEQUENCE, func(b *cryptobyte.Builder) {
@@ -267,8 +269,8 @@ func TestSecp256k1(t *testing.T) {
 	}
 }
 
-// TestSecp256k1InFIPSMode signs in FIPS 140-only mode, in which crypto/ecdsa panics
-// on this curve.
+// TestSecp256k1InFIPSMode signs in FIPS 140-only mode, in which crypto/ecdsa
+// panics on this curve.
 func TestSecp256k1InFIPSMode(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSecp256k1$", "-test.v")
 	cmd.Env = append(os.Environ(), "GODEBUG=fips140=only")
@@ -318,8 +320,8 @@ func TestSecp256k1BadPublicKeys(t *testing.T) {
 	}
 }
 
-// TestSecp256k1HighS finds that signatures with a high S, which KMS makes as often
-// as a low one, are returned unchanged.
+// TestSecp256k1HighS finds that signatures with a high S, which KMS makes as
+// often as a low one, are returned unchanged.
 func TestSecp256k1HighS(t *testing.T) {
 	fake := kmstest.New()
 	signer := newSigner(t, fake, fake.AddKey(types.KeySpecEccSecgP256k1))

@@ -38,8 +38,9 @@ func clientFor(url string) *kms.Client {
 	})
 }
 
-// everyCall makes each call that this package makes, by a Signer and an HMAC that
-// were made with a good endpoint and are then directed to the one of client.
+// everyCall makes each call that this package makes, by a Signer and an HMAC
+// that were made with a good endpoint and are then directed to the one of
+// client.
 func everyCall(t *testing.T, client *kms.Client) map[string]func(context.Context) error {
 	t.Helper()
 	fake := kmstest.New()
@@ -92,10 +93,10 @@ func (c *clientSwitch) VerifyMac(ctx context.Context, in *kms.VerifyMacInput, op
 	return c.KMS.VerifyMac(ctx, in, optFns...)
 }
 
-// readRequest reads the body of a request. It then waits, because the SDK closes
-// the body of its request as soon as the answer begins, and net/http drops a
-// connection on which it has not seen the end of the request's body by then. That
-// happens only on a loopback.
+// readRequest reads the body of a request. It then waits, because the SDK
+// closes the body of its request as soon as the answer begins, and net/http
+// drops a connection on which it has not seen the end of the request's body by
+// then. That happens only on a loopback.
 func readRequest(r *http.Request) {
 	io.Copy(io.Discard, r.Body)
 	time.Sleep(time.Millisecond)
@@ -176,7 +177,8 @@ func TestLargeAnswers(t *testing.T) {
 				if len(err.Error()) > 3000 {
 					t.Errorf("%s, status %d, %s: a text of %d bytes", name, status, call, len(err.Error()))
 				}
-				// A call of the SDK over a new connection allocates some 100 KiB.
+				// A call of the SDK over a new connection allocates some 100
+				// KiB.
 				if memory > 4<<20 {
 					t.Errorf("%s, status %d, %s: %d bytes allocated", name, status, call, memory)
 				}
@@ -188,7 +190,8 @@ func TestLargeAnswers(t *testing.T) {
 }
 
 // TestDripEnds has an endpoint that sends its answer byte by byte and does not
-// end. The call ends at the deadline of its context, while the endpoint goes on.
+// end. The call ends at the deadline of its context, while the endpoint goes
+// on.
 func TestDripEnds(t *testing.T) {
 	release := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -201,8 +201,8 @@ func (t *tap) Do(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// BenchmarkSign compares the bare call of the SDK's client, a Signer that does not
-// verify, and one that does. The transport answers at once.
+// BenchmarkSign compares the bare call of the SDK's client, a Signer that does
+// not verify, and one that does. The transport answers at once.
 //
 //	go test -run '^$' -bench Sign ./kmssigner
 func BenchmarkSign(b *testing.B) {

@@ -29,10 +29,10 @@ func (t *target) withTimeout(ctx context.Context) (context.Context, context.Canc
 // to understand it.
 //
 // If ctx ended the call, callError adds why ctx ended. Otherwise a connection
-// that net/http closed for this reason looks like any other broken connection, a
-// caller who set no deadline does not learn where it came from, and a cause set
-// with [context.WithCancelCause] is lost. An error that KMS answered with is
-// complete, even if ctx has ended since.
+// that net/http closed for this reason looks like any other broken connection,
+// a caller who set no deadline does not learn where it came from, and a cause
+// set with [context.WithCancelCause] is lost. An error that KMS answered with
+// is complete, even if ctx has ended since.
 func (t *target) callError(ctx context.Context, err error) error {
 	if _, ok := errors.AsType[smithy.APIError](err); ok {
 		return t.addRegion(err)

@@ -10,8 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// hashed returns the request for a signature by algorithm over a digest by hash.
-// KMS wants digests of the length of algorithmHash, the hash of algorithm.
+// hashed returns the request for a signature by algorithm over a digest by
+// hash. KMS wants digests of the length of algorithmHash, the hash of
+// algorithm.
 func (in input) hashed(algorithm types.SigningAlgorithmSpec, hash, algorithmHash crypto.Hash) (request, error) {
 	r := request{
 		algorithm:   algorithm,
@@ -43,8 +44,8 @@ func (in input) hashed(algorithm types.SigningAlgorithmSpec, hash, algorithmHash
 	return r, nil
 }
 
-// appendSum appends the hash of msg to dst. It does not use New of a crypto.Hash,
-// which allocates.
+// appendSum appends the hash of msg to dst. It does not use New of a
+// crypto.Hash, which allocates.
 func appendSum(dst []byte, hash crypto.Hash, msg []byte) []byte {
 	switch hash {
 	case crypto.SHA224:

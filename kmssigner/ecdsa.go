@@ -77,9 +77,9 @@ var ecdsaHashes = []crypto.Hash{
 }
 
 // prepare accepts every hash in ecdsaHashes, although KMS offers only one for
-// each curve. ECDSA signs the leftmost bits of the digest as a number (FIPS 186-5
-// section 6.4.1), so a digest that was cut or padded on the left to the length
-// that KMS wants has the same signatures as the digest itself.
+// each curve. ECDSA signs the leftmost bits of the digest as a number (FIPS
+// 186-5 section 6.4.1), so a digest that was cut or padded on the left to the
+// length that KMS wants has the same signatures as the digest itself.
 func (k ecdsaKey) prepare(in input) (request, error) {
 	const want = "an ECDSA key wants a SHA-2 or SHA-3 hash"
 	hash := in.opts.hash

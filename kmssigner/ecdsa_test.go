@@ -82,8 +82,8 @@ func TestECDSAAnyHash(t *testing.T) {
 	})
 }
 
-// TestECDSAFittedDigestIsVerified lets KMS sign something else. A signature of a
-// fitted digest does not get out even with SkipVerification.
+// TestECDSAFittedDigestIsVerified lets KMS sign something else. A signature of
+// a fitted digest does not get out even with SkipVerification.
 func TestECDSAFittedDigestIsVerified(t *testing.T) {
 	fake := kmstest.New()
 	keyID := fake.AddKey(types.KeySpecEccNistP384)
@@ -109,8 +109,8 @@ func TestECDSAFittedDigestIsVerified(t *testing.T) {
 	}
 }
 
-// TestECDSAFittedDigestRefused reports the refusal of a policy that wants RAW. A
-// fitted digest cannot be sent that way.
+// TestECDSAFittedDigestRefused reports the refusal of a policy that wants RAW.
+// A fitted digest cannot be sent that way.
 func TestECDSAFittedDigestRefused(t *testing.T) {
 	fake := kmstest.New()
 	keyID := fake.AddKey(types.KeySpecEccNistP256)
@@ -122,9 +122,9 @@ func TestECDSAFittedDigestRefused(t *testing.T) {
 	}
 }
 
-// TestNilOptions signs an ECDSA digest without options, as COSE, MSP and TPM code
-// does. An ECDSA key leaves nothing to choose. An Ethereum caller signs a Keccak-256
-// digest so.
+// TestNilOptions signs an ECDSA digest without options, as COSE, MSP and TPM
+// code does. An ECDSA key leaves nothing to choose. An Ethereum caller signs a
+// Keccak-256 digest so.
 func TestNilOptions(t *testing.T) {
 	fake := kmstest.New()
 	for _, key := range ecdsaSpecs {

@@ -26,8 +26,8 @@ func newEd25519(pub ed25519.PublicKey) (keyType, error) {
 }
 
 // smallOrderY are the y-coordinates of the eight points of small order, in the
-// little-endian encoding of RFC 8032 section 5.1.2, including the encodings of 0
-// and 1 that are not reduced modulo p = 2^255-19.
+// little-endian encoding of RFC 8032 section 5.1.2, including the encodings of
+// 0 and 1 that are not reduced modulo p = 2^255-19.
 var smallOrderY = [][ed25519.PublicKeySize]byte{
 	{},     // 0, of order 4
 	{0: 1}, // 1, the neutral element

@@ -13,20 +13,20 @@ import (
 )
 
 // Errors that a caller may want to distinguish with [errors.Is]. Errors of KMS
-// and of the SDK are wrapped unchanged, so [errors.As] finds the SDK's types, such
-// as *types.DisabledException and smithy.APIError, and [errors.Is] finds
+// and of the SDK are wrapped unchanged, so [errors.As] finds the SDK's types,
+// such as *types.DisabledException and smithy.APIError, and [errors.Is] finds
 // [context.Canceled] and [context.DeadlineExceeded].
 var (
-	// ErrUnsupportedKey is returned by [New] and [NewHMAC] for a key that cannot
-	// sign or make MACs, and for a key whose key spec or algorithms this package
-	// does not know.
+	// ErrUnsupportedKey is returned by [New] and [NewHMAC] for a key that
+	// cannot sign or make MACs, and for a key whose key spec or algorithms this
+	// package does not know.
 	ErrUnsupportedKey = errors.New("unsupported key")
 
-	// ErrKeyChanged is returned when KMS answers for another key than the pinned
-	// one. That happens with [Options.KeepAlias] after the alias was pointed to
-	// another key. To use the alias's new key, make a new Signer or HMAC. [New]
-	// and [NewHMAC] return ErrKeyChanged when KMS answers for another key than
-	// the one that was asked for.
+	// ErrKeyChanged is returned when KMS answers for another key than the
+	// pinned one. That happens with [Options.KeepAlias] after the alias was
+	// pointed to another key. To use the alias's new key, make a new Signer or
+	// HMAC. [New] and [NewHMAC] return ErrKeyChanged when KMS answers for
+	// another key than the one that was asked for.
 	ErrKeyChanged = errors.New("key changed")
 
 	// ErrMessageLength is returned for a message that is empty or longer than
@@ -35,15 +35,15 @@ var (
 	ErrMessageLength = errors.New("message length")
 
 	// ErrBadSignature is returned when KMS answered without an error, but not
-	// with a good signature: it is missing, truncated or malformed, is by another
-	// algorithm, or does not verify. The signature is withheld. It is reasonable
-	// to try again and to raise an alert. A MAC cannot be verified locally, so
-	// only its form is checked.
+	// with a good signature: it is missing, truncated or malformed, is by
+	// another algorithm, or does not verify. The signature is withheld. It is
+	// reasonable to try again and to raise an alert. A MAC cannot be verified
+	// locally, so only its form is checked.
 	ErrBadSignature = errors.New("bad signature from KMS")
 
 	// ErrAnswerTooLarge is returned when the endpoint answers with more than 64
-	// KiB, counted after decompression. KMS's answers are smaller, so the answer
-	// is from something else. No more than that is read.
+	// KiB, counted after decompression. KMS's answers are smaller, so the
+	// answer is from something else. No more than that is read.
 	ErrAnswerTooLarge = answerlimit.ErrTooLarge
 )
 
@@ -60,9 +60,10 @@ func answerError(kind error, metadata middleware.Metadata, format string, args .
 // maxErrorText is the length in bytes to which the text of an error is cut.
 const maxErrorText = 2048
 
-// forLog returns err with a text that fits a line of a log. The text of an error
-// can come from the endpoint, which may not be KMS. It is cut if it is long, and
-// control characters and invalid UTF-8 are replaced. The chain stays the same.
+// forLog returns err with a text that fits a line of a log. The text of an
+// error can come from the endpoint, which may not be KMS. It is cut if it is
+// long, and control characters and invalid UTF-8 are replaced. The chain stays
+// the same.
 func forLog(err error) error {
 	full := err.Error()
 	text := full

@@ -23,8 +23,8 @@ func (c hashesTwice) Sign(ctx context.Context, in *kms.SignInput, optFns ...func
 	return c.KMS.Sign(ctx, &again, optFns...)
 }
 
-// TestEmulatorThatHashesTwice says what to do about such an emulator, and what it
-// says works.
+// TestEmulatorThatHashesTwice says what to do about such an emulator, and what
+// it says works.
 func TestEmulatorThatHashesTwice(t *testing.T) {
 	client := hashesTwice{kmstest.New()}
 	const advice = "set Options.PreferRaw and call SignMessage"

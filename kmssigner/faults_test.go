@@ -34,8 +34,8 @@ func eachBackendOnce(t *testing.T, test func(t *testing.T, fake *kmstest.KMS, cl
 	})
 }
 
-// TestSignFaults has a fault in one Sign call. No signature is returned, the error
-// is the one that callers test for, and the next call succeeds.
+// TestSignFaults has a fault in one Sign call. No signature is returned, the
+// error is the one that callers test for, and the next call succeeds.
 func TestSignFaults(t *testing.T) {
 	eachBackendOnce(t, func(t *testing.T, fake *kmstest.KMS, client kmssigner.Client) {
 		for _, spec := range specs {
@@ -97,7 +97,8 @@ func TestSignFaults(t *testing.T) {
 				} else if err := verify(signer.Public(), []byte("message"), sig, opts); err != nil {
 					t.Errorf("%s: after %s: %v", spec, tt.reason, err)
 				}
-				// OtherKey and OtherMessage make a second signature in the fake.
+				// OtherKey and OtherMessage make a second signature in the
+				// fake.
 				if calls := fake.Calls("Sign") - before; calls != 2 {
 					t.Errorf("%s: %s: %d calls, want one each time", spec, tt.reason, calls)
 				}
@@ -140,16 +141,17 @@ func TestNewFaults(t *testing.T) {
 	})
 }
 
-// TestHang has calls that hang, before the headers or in the middle of the body.
-// Each ends with its own context, and other calls go on.
+// TestHang has calls that hang, before the headers or in the middle of the
+// body. Each ends with its own context, and other calls go on.
 func TestHang(t *testing.T) {
 	eachBackendOnce(t, func(t *testing.T, fake *kmstest.KMS, client kmssigner.Client) {
 		keyID := fake.AddKey(types.KeySpecEccNistP256)
 		signer := newSigner(t, client, keyID, func(o *kmssigner.Options) { o.Timeout = time.Hour })
 		for reason, effect := range map[string]kmstest.Effect{"headers": kmstest.Hang(), "body": kmstest.HangBody()} {
-			// The SDK closes the body of a request when the headers of the answer
-			// arrive. If net/http is still reading the body, it drops the connection,
-			// which would end a slow answer. That happens only on a loopback.
+			// The SDK closes the body of a request when the headers of the
+			// answer arrive. If net/http is still reading the body, it drops
+			// the connection, which would end a slow answer. That happens only
+			// on a loopback.
 			fake.Inject(kmstest.Match{Operation: "Sign", Times: 1}, kmstest.Delay(50*time.Millisecond), effect)
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
@@ -181,7 +183,8 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// TestTheSDKRetries finds that the SDK retries throttled calls and server errors.
+// TestTheSDKRetries finds that the SDK retries throttled calls and server
+// errors.
 func TestTheSDKRetries(t *testing.T) {
 	fake := kmstest.New()
 	server := kmstest.NewServer(fake)

@@ -60,8 +60,8 @@ func optsFor(spec types.KeySpec) []crypto.SignerOpts {
 	return all
 }
 
-// eachBackend runs a test with the fake as a Go value, and with the SDK's client and
-// the fake behind HTTP.
+// eachBackend runs a test with the fake as a Go value, and with the SDK's
+// client and the fake behind HTTP.
 func eachBackend(t *testing.T, test func(t *testing.T, fake *kmstest.KMS, client kmssigner.Client)) {
 	t.Run("memory", func(t *testing.T) {
 		fake := kmstest.New()
@@ -84,8 +84,8 @@ func newSigner(t *testing.T, client kmssigner.Client, keyID string, optFns ...fu
 	return signer
 }
 
-// verify verifies a signature over msg, the PSS salt included. It uses the standard
-// library as far as that has the algorithm.
+// verify verifies a signature over msg, the PSS salt included. It uses the
+// standard library as far as that has the algorithm.
 func verify(pub crypto.PublicKey, msg, sig []byte, opts crypto.SignerOpts) error {
 	digest := digestOf(opts, msg)
 	valid := false
@@ -111,8 +111,8 @@ func verify(pub crypto.PublicKey, msg, sig []byte, opts crypto.SignerOpts) error
 	return nil
 }
 
-// digestOf returns what Sign is given for msg: its hash, or msg itself if opts name
-// no hash.
+// digestOf returns what Sign is given for msg: its hash, or msg itself if opts
+// name no hash.
 func digestOf(opts crypto.SignerOpts, msg []byte) []byte {
 	if opts.HashFunc() == 0 {
 		return msg

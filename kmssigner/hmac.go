@@ -21,8 +21,8 @@ type HMACClient interface {
 
 var _ HMACClient = (*kms.Client)(nil)
 
-// HMACOptions configures [NewHMAC]. Its fields are those of [Options] that apply
-// to an HMAC key. The zero value is the right choice for most callers.
+// HMACOptions configures [NewHMAC]. Its fields are those of [Options] that
+// apply to an HMAC key. The zero value is the right choice for most callers.
 type HMACOptions struct {
 	// GrantTokens are sent with every request, as with [Options.GrantTokens].
 	// Nil means none.
@@ -33,10 +33,10 @@ type HMACOptions struct {
 	// limit.
 	Timeout time.Duration
 
-	// KeepAlias makes every request name the key by the key ID that was given to
-	// NewHMAC, as with [Options.KeepAlias]. KMS does not say which key rejected a
-	// MAC, so Verify then makes a DescribeKey call for each rejected MAC to find
-	// out whether the alias still names the pinned key.
+	// KeepAlias makes every request name the key by the key ID that was given
+	// to NewHMAC, as with [Options.KeepAlias]. KMS does not say which key
+	// rejected a MAC, so Verify then makes a DescribeKey call for each rejected
+	// MAC to find out whether the alias still names the pinned key.
 	KeepAlias bool
 
 	// ClientOptions are passed to every call of the client, as with
@@ -61,7 +61,8 @@ type hmacKey struct {
 	client HMACClient
 }
 
-// An hmacSpec is the algorithm of a key spec, and the size of its MACs in bytes.
+// An hmacSpec is the algorithm of a key spec, and the size of its MACs in
+// bytes.
 type hmacSpec struct {
 	algorithm types.MacAlgorithmSpec
 	size      int
@@ -164,11 +165,11 @@ func (h *HMAC) WithContext(ctx context.Context) *HMAC {
 // Generate returns the MAC of msg, which has Size bytes. It makes one
 // GenerateMac call, for which AWS charges.
 //
-// Generate returns [ErrMessageLength], without a call, if msg is empty or longer
-// than 4096 bytes. It returns [ErrKeyChanged] or [ErrBadSignature] if the answer
-// is not by the pinned key, its algorithm, or of that size, and the SDK's error
-// if KMS refuses. Only KMS can tell whether the bytes of the MAC are right, so
-// they are not verified.
+// Generate returns [ErrMessageLength], without a call, if msg is empty or
+// longer than 4096 bytes. It returns [ErrKeyChanged] or [ErrBadSignature] if
+// the answer is not by the pinned key, its algorithm, or of that size, and the
+// SDK's error if KMS refuses. Only KMS can tell whether the bytes of the MAC
+// are right, so they are not verified.
 func (h *HMAC) Generate(msg []byte) ([]byte, error) {
 	if h == nil || h.key == nil {
 		return nil, errors.New("kmssigner: generate MAC: the HMAC has no key, want one made by NewHMAC")
@@ -218,10 +219,10 @@ func (k *hmacKey) generate(ctx context.Context, msg []byte) ([]byte, error) {
 //
 // Verify makes one VerifyMac call, for which AWS charges. If the length of mac
 // is not Size, Verify returns false without a call. It returns
-// [ErrMessageLength], without a call, if msg is empty or longer than 4096 bytes.
-// It returns [ErrKeyChanged] or [ErrBadSignature] if the answer is not by the
-// pinned key and its algorithm, and the SDK's error if KMS could not be asked or
-// refused.
+// [ErrMessageLength], without a call, if msg is empty or longer than 4096
+// bytes. It returns [ErrKeyChanged] or [ErrBadSignature] if the answer is not
+// by the pinned key and its algorithm, and the SDK's error if KMS could not be
+// asked or refused.
 func (h *HMAC) Verify(msg, mac []byte) (bool, error) {
 	if h == nil || h.key == nil {
 		return false, errors.New("kmssigner: verify MAC: the HMAC has no key, want one made by NewHMAC")
@@ -267,8 +268,8 @@ func (k *hmacKey) verify(ctx context.Context, msg, mac []byte) (bool, error) {
 	return err == nil && out.MacValid, err
 }
 
-// checkStillPinned returns an error if the alias in the requests no longer names
-// the pinned key. KMS does not say which key rejected a MAC.
+// checkStillPinned returns an error if the alias in the requests no longer
+// names the pinned key. KMS does not say which key rejected a MAC.
 func (k *hmacKey) checkStillPinned(ctx context.Context) error {
 	if !isAlias(k.requestID) {
 		return nil

@@ -192,8 +192,8 @@ func TestNewHMACRefuses(t *testing.T) {
 	}
 }
 
-// TestHMACOptions finds the options in the requests, and the errors of KMS and of
-// the context in the chain.
+// TestHMACOptions finds the options in the requests, and the errors of KMS and
+// of the context in the chain.
 func TestHMACOptions(t *testing.T) {
 	fake := kmstest.New()
 	keyID, otherID := fake.AddKey(types.KeySpecHmac256), fake.AddKey(types.KeySpecHmac256)
@@ -220,8 +220,9 @@ func TestHMACOptions(t *testing.T) {
 		t.Errorf("VerifyMac got key ID %q and grant tokens %q", *in.KeyId, in.GrantTokens)
 	}
 
-	// KMS does not say which key rejected a MAC. While the alias names the pinned
-	// key, the rejection is an answer. Once the alias names another key, it is not.
+	// KMS does not say which key rejected a MAC. While the alias names the
+	// pinned key, the rejection is an answer. Once the alias names another key,
+	// it is not.
 	forged := bytes.Clone(mac)
 	forged[0] ^= 1
 	if valid, err := h.Verify([]byte("message"), forged); valid || err != nil {

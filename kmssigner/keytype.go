@@ -32,8 +32,8 @@ type keyType interface {
 	// algorithms returns the algorithms that this package signs with.
 	algorithms() []types.SigningAlgorithmSpec
 
-	// prepare returns the request to KMS for a signature. It returns an error if
-	// KMS would refuse to sign or, worse, would sign in another way.
+	// prepare returns the request to KMS for a signature. It returns an error
+	// if KMS would refuse to sign or, worse, would sign in another way.
 	prepare(in input) (request, error)
 
 	// checkForm returns an error if sig lacks the length or the encoding of a
@@ -49,8 +49,8 @@ type keyType interface {
 var supportedSpecs = slices.Concat(rsaSpecs, ecdsaSpecs, ed25519Specs, mldsaSpecs)
 
 // newKeyType returns the keyType of pub, or an error that wraps
-// [ErrUnsupportedKey]. The constructors accept any value of their type, zero and
-// nil included, because pub may come from the caller.
+// [ErrUnsupportedKey]. The constructors accept any value of their type, zero
+// and nil included, because pub may come from the caller.
 func newKeyType(pub crypto.PublicKey) (keyType, error) {
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:

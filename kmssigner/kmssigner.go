@@ -1,5 +1,5 @@
-// Package kmssigner implements [crypto.Signer] with an asymmetric key in AWS KMS.
-// A Signer works wherever the standard library or another package takes a
+// Package kmssigner implements [crypto.Signer] with an asymmetric key in AWS
+// KMS. A Signer works wherever the standard library or another package takes a
 // crypto.Signer: JWTs, TLS, X.509 certificates and requests, SSH certificates.
 // The private key never leaves KMS.
 //
@@ -42,12 +42,12 @@
 // KMS pairs each curve with one hash: P-256 and secp256k1 with SHA-256, P-384
 // with SHA-384, and P-521 with SHA-512. Other software does not. TLS 1.2 peers,
 // for example, may want SHA-256 with any curve. An ECDSA signature is over the
-// leftmost bits of the digest, taken as a number (FIPS 186-5 section 6.4.1), so a
-// digest of another hash can be fitted to the length that KMS expects: a longer
-// one is cut, and a shorter one is padded with zeros on the left. The signature is
-// the same as one over the original digest, and it is verified against the
-// original digest, even with [Options.SkipVerification]. SHA-1, MD5 and hashes
-// outside SHA-2 and SHA-3 are refused.
+// leftmost bits of the digest, taken as a number (FIPS 186-5 section 6.4.1), so
+// a digest of another hash can be fitted to the length that KMS expects: a
+// longer one is cut, and a shorter one is padded with zeros on the left. The
+// signature is the same as one over the original digest, and it is verified
+// against the original digest, even with [Options.SkipVerification]. SHA-1, MD5
+// and hashes outside SHA-2 and SHA-3 are refused.
 //
 // A fitted digest is sent with MessageType DIGEST, even with
 // [Options.PreferRaw], and with the algorithm of the curve. CloudTrail and the
@@ -72,10 +72,11 @@
 // # What is checked
 //
 // A request that KMS would refuse, or would answer with another kind of
-// signature than the options ask for, is refused without a call. Every answer is
-// checked: it must name the pinned key and the algorithm, have the right form,
-// and verify with the public key. There is one exception. A signature over a mu
-// that the caller computed cannot be verified, because the message is unknown.
+// signature than the options ask for, is refused without a call. Every answer
+// is checked: it must name the pinned key and the algorithm, have the right
+// form, and verify with the public key. There is one exception. A signature
+// over a mu that the caller computed cannot be verified, because the message is
+// unknown.
 //
 // # Cancellation
 //
@@ -129,31 +130,32 @@ type Options struct {
 	PublicKey crypto.PublicKey
 
 	// GrantTokens are sent with every request, so that a grant is effective
-	// before it has reached all of KMS. KMS accepts at most ten. Nil means none.
+	// before it has reached all of KMS. KMS accepts at most ten. Nil means
+	// none.
 	GrantTokens []string
 
 	// Timeout limits each call, including the SDK's retries, if the context has
 	// no deadline. The SDK itself waits for an answer without limit, and most
 	// callers of a crypto.Signer cannot pass a context. Zero means ten seconds,
-	// which leaves room for the three attempts of the default retryer and for its
-	// pauses of up to two and up to four seconds. Package kmsclient describes how
-	// to choose both. A negative Timeout means no limit.
+	// which leaves room for the three attempts of the default retryer and for
+	// its pauses of up to two and up to four seconds. Package kmsclient
+	// describes how to choose both. A negative Timeout means no limit.
 	Timeout time.Duration
 
 	// PreferRaw makes SignMessage send the message itself (MessageType RAW)
 	// whenever KMS accepts it, which is for 1 to 4096 bytes. Some IAM policies
 	// with kms:MessageType and some emulators require that. Other messages, and
-	// the digests given to Sign, are sent as digests (MessageType DIGEST), as are
-	// all if PreferRaw is false. The signatures are the same. PreferRaw is for RSA
-	// and ECDSA keys. It has no effect on Ed25519 keys, which always use RAW, and
-	// on ML-DSA keys, which use RAW unless the message is empty, is too long or
-	// has a context.
+	// the digests given to Sign, are sent as digests (MessageType DIGEST), as
+	// are all if PreferRaw is false. The signatures are the same. PreferRaw is
+	// for RSA and ECDSA keys. It has no effect on Ed25519 keys, which always
+	// use RAW, and on ML-DSA keys, which use RAW unless the message is empty,
+	// is too long or has a context.
 	PreferRaw bool
 
-	// KeepAlias makes every request name the key by the key ID that was given to
-	// New. IAM policies with kms:RequestAlias match only a request that names
-	// the alias. If KeepAlias is false, requests name the pinned key ARN. In
-	// both cases the answer must name the pinned key, so signing fails with
+	// KeepAlias makes every request name the key by the key ID that was given
+	// to New. IAM policies with kms:RequestAlias match only a request that
+	// names the alias. If KeepAlias is false, requests name the pinned key ARN.
+	// In both cases the answer must name the pinned key, so signing fails with
 	// [ErrKeyChanged] once the alias points to another key.
 	KeepAlias bool
 
@@ -195,16 +197,17 @@ type key struct {
 	skipVerification bool
 }
 
-// New returns a Signer for the KMS key that keyID names: a key ID, a key ARN, an
-// alias name such as "alias/token-signing", or an alias ARN. New passes keyID to
-// KMS unchanged, so multi-Region keys, keys of other accounts and all partitions
-// work. KMS looks for the key only in the Region of the client.
+// New returns a Signer for the KMS key that keyID names: a key ID, a key ARN,
+// an alias name such as "alias/token-signing", or an alias ARN. New passes
+// keyID to KMS unchanged, so multi-Region keys, keys of other accounts and all
+// partitions work. KMS looks for the key only in the Region of the client.
 //
 // New makes one GetPublicKey call, or none if [Options.PublicKey] is set. It
 // returns [ErrUnsupportedKey] for a key that cannot sign or whose type this
-// package does not know, [ErrKeyChanged] if KMS answers for another key, and the
-// SDK's error if KMS refuses. A successful New does not guarantee that Sign will
-// work: GetPublicKey works for a disabled key too and needs another permission.
+// package does not know, [ErrKeyChanged] if KMS answers for another key, and
+// the SDK's error if KMS refuses. A successful New does not guarantee that Sign
+// will work: GetPublicKey works for a disabled key too and needs another
+// permission.
 //
 // ctx is used only by New. [Signer.WithContext] sets the context of signatures.
 func New(ctx context.Context, client Client, keyID string, optFns ...func(*Options)) (*Signer, error) {
@@ -300,8 +303,8 @@ func (s *Signer) Public() crypto.PublicKey {
 
 // KeyARN returns the ARN of the key that signs, as KMS answered it, whichever
 // form of key ID was given to [New]. For an emulator that answers with a bare
-// key ID, it returns that key ID. It returns "" for a nil or zero Signer. KeyARN
-// does not call KMS.
+// key ID, it returns that key ID. It returns "" for a nil or zero Signer.
+// KeyARN does not call KMS.
 func (s *Signer) KeyARN() string {
 	if s == nil || s.key == nil {
 		return ""
@@ -310,9 +313,9 @@ func (s *Signer) KeyARN() string {
 }
 
 // HashFunc returns the hash function that goes with the key: SHA-256 for RSA,
-// P-256 and secp256k1 keys, SHA-384 for P-384 keys, SHA-512 for P-521 keys, and 0
-// for Ed25519 and ML-DSA keys, which sign the message itself, and for a nil or
-// zero Signer. It does not call KMS.
+// P-256 and secp256k1 keys, SHA-384 for P-384 keys, SHA-512 for P-521 keys, and
+// 0 for Ed25519 and ML-DSA keys, which sign the message itself, and for a nil
+// or zero Signer. It does not call KMS.
 //
 // HashFunc makes a Signer its own [crypto.SignerOpts], so that
 //
@@ -333,9 +336,9 @@ func (s *Signer) HashFunc() crypto.Hash {
 //
 //	token.SignedString(signer.WithContext(ctx))
 //
-// A type that embeds a *Signer in order to change Sign must override SignMessage
-// too. Otherwise crypto/x509 and crypto/tls, which prefer SignMessage, call the
-// method of the embedded Signer.
+// A type that embeds a *Signer in order to change Sign must override
+// SignMessage too. Otherwise crypto/x509 and crypto/tls, which prefer
+// SignMessage, call the method of the embedded Signer.
 func (s *Signer) WithContext(ctx context.Context) *Signer {
 	if s == nil {
 		return nil

@@ -67,8 +67,8 @@ func TestSign(t *testing.T) {
 	}
 }
 
-// TestSignRefuses has what Sign and SignMessage refuse. They make no call, and the
-// error says what the options ask for and what the key wants.
+// TestSignRefuses has what Sign and SignMessage refuse. They make no call, and
+// the error says what the options ask for and what the key wants.
 func TestSignRefuses(t *testing.T) {
 	sum := func(h crypto.Hash) []byte { return make([]byte, h.Size()) }
 	tests := []struct {
@@ -174,8 +174,8 @@ func TestNewKeyIDForms(t *testing.T) {
 	})
 }
 
-// TestNewOtherPartitions has ARNs of other Regions and partitions, so that no part
-// of an ARN is assumed.
+// TestNewOtherPartitions has ARNs of other Regions and partitions, so that no
+// part of an ARN is assumed.
 func TestNewOtherPartitions(t *testing.T) {
 	for _, region := range []string{"eu-central-1", "cn-north-1", "us-gov-west-1", "eusc-de-east-1", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1"} {
 		fake := kmstest.New(func(o *kmstest.Options) { o.Region = region })
@@ -211,8 +211,8 @@ func TestMultiRegionKey(t *testing.T) {
 	}
 }
 
-// TestOtherAccount names a key of another account by its key ARN and by an alias
-// ARN.
+// TestOtherAccount names a key of another account by its key ARN and by an
+// alias ARN.
 func TestOtherAccount(t *testing.T) {
 	owner := kmstest.New(func(o *kmstest.Options) { o.AccountID = "444455556666" })
 	keyID := owner.AddKey(types.KeySpecEccNistP256)
@@ -377,8 +377,8 @@ func TestNewWithEmulators(t *testing.T) {
 	newSigner(t, legacy, keyID)
 }
 
-// TestSignOnlyListedAlgorithms has a key that lists fewer algorithms than its type
-// can have. The Signer asks only for these.
+// TestSignOnlyListedAlgorithms has a key that lists fewer algorithms than its
+// type can have. The Signer asks only for these.
 func TestSignOnlyListedAlgorithms(t *testing.T) {
 	fake := kmstest.New()
 	client := &spy{Client: fake, editGet: func(o *kms.GetPublicKeyOutput) (*kms.GetPublicKeyOutput, error) {
@@ -399,8 +399,8 @@ func TestSignOnlyListedAlgorithms(t *testing.T) {
 }
 
 // TestSignChecksTheAnswer has answers with status 200, as KMS, a proxy or an
-// emulator may give them, without the signature that was asked for. No signature
-// is returned.
+// emulator may give them, without the signature that was asked for. No
+// signature is returned.
 func TestSignChecksTheAnswer(t *testing.T) {
 	fake := kmstest.New()
 	otherKey := fake.AddKey(types.KeySpecEccNistP256)

@@ -26,8 +26,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// OpenSSL is the judge here: it verifies certificates and digests, and it is the
-// peer in TLS handshakes.
+// OpenSSL is the judge here: it verifies certificates and digests, and it is
+// the peer in TLS handshakes.
 
 func needOpenSSL(t *testing.T) {
 	t.Helper()
@@ -55,8 +55,8 @@ func writePEM(t *testing.T, name, kind string, der []byte) string {
 // nistSpecs are the key specs of the curves that TLS and X.509 know.
 var nistSpecs = []types.KeySpec{types.KeySpecEccNistP256, types.KeySpecEccNistP384, types.KeySpecEccNistP521}
 
-// TestOpenSSLX509 has OpenSSL verify self-signed certificates for all nine pairs of
-// curve and hash.
+// TestOpenSSLX509 has OpenSSL verify self-signed certificates for all nine
+// pairs of curve and hash.
 func TestOpenSSLX509(t *testing.T) {
 	needOpenSSL(t)
 	fake := kmstest.New()
@@ -71,8 +71,8 @@ func TestOpenSSLX509(t *testing.T) {
 	}
 }
 
-// TestOpenSSLDigest has OpenSSL verify a signature of a message for each hash on
-// each curve, and refuse it for another message.
+// TestOpenSSLDigest has OpenSSL verify a signature of a message for each hash
+// on each curve, and refuse it for another message.
 func TestOpenSSLDigest(t *testing.T) {
 	needOpenSSL(t)
 	fake := kmstest.New()
@@ -135,8 +135,8 @@ var tlsVersions = []struct {
 	{tls.VersionTLS13, "-tls1_3"},
 }
 
-// TestOpenSSLClient has OpenSSL connect to a server whose certificate is on a KMS
-// key.
+// TestOpenSSLClient has OpenSSL connect to a server whose certificate is on a
+// KMS key.
 func TestOpenSSLClient(t *testing.T) {
 	needOpenSSL(t)
 	fake := kmstest.New()
@@ -192,8 +192,8 @@ func TestOpenSSLClient(t *testing.T) {
 	}
 }
 
-// TestOpenSSLServer has a client whose certificate is on a KMS key connect to an
-// OpenSSL server, which asks for it.
+// TestOpenSSLServer has a client whose certificate is on a KMS key connect to
+// an OpenSSL server, which asks for it.
 func TestOpenSSLServer(t *testing.T) {
 	needOpenSSL(t)
 	fake := kmstest.New()
@@ -235,8 +235,8 @@ func TestOpenSSLServer(t *testing.T) {
 
 var accepting = regexp.MustCompile(`ACCEPT .*:(\d+)`)
 
-// serveOpenSSL starts an OpenSSL server for one connection, which sends each line
-// back in reverse, and returns its address.
+// serveOpenSSL starts an OpenSSL server for one connection, which sends each
+// line back in reverse, and returns its address.
 func serveOpenSSL(t *testing.T, args ...string) string {
 	t.Helper()
 	server := exec.CommandContext(t.Context(), "openssl", append([]string{"s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-rev"}, args...)...)
@@ -266,8 +266,9 @@ func serveOpenSSL(t *testing.T, args ...string) string {
 	}
 }
 
-// exchange sends a line and wants it back in reverse. In TLS 1.3 a handshake ends
-// before the server has judged the client's certificate, and reading shows it.
+// exchange sends a line and wants it back in reverse. In TLS 1.3 a handshake
+// ends before the server has judged the client's certificate, and reading shows
+// it.
 func exchange(address string, config *tls.Config) error {
 	conn, err := tls.Dial("tcp", address, config)
 	if err != nil {

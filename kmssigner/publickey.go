@@ -16,16 +16,17 @@ import (
 	"github.com/kmssign/kmssign/internal/secp256k1"
 )
 
-// ParsePKIXPublicKey parses a DER-encoded SubjectPublicKeyInfo (RFC 5280 section
-// 4.1), such as the answer of "aws kms get-public-key". It accepts the public key
-// of every KMS key that [New] accepts, including secp256k1 and ML-DSA keys, and
-// returns one of the types that [Signer.Public] returns.
+// ParsePKIXPublicKey parses a DER-encoded SubjectPublicKeyInfo (RFC 5280
+// section 4.1), such as the answer of "aws kms get-public-key". It accepts the
+// public key of every KMS key that [New] accepts, including secp256k1 and
+// ML-DSA keys, and returns one of the types that [Signer.Public] returns.
 //
-// ParsePKIXPublicKey returns [ErrUnsupportedKey] for a key of another type, size
-// or curve, and for a weak key: an RSA key with an even modulus or an exponent
-// that is not an odd number from 3 to 2^31-1, or an Ed25519 key that is a point of
-// small order. It returns another error if the encoding is malformed or has
-// trailing data. It does not call KMS and is safe for concurrent use.
+// ParsePKIXPublicKey returns [ErrUnsupportedKey] for a key of another type,
+// size or curve, and for a weak key: an RSA key with an even modulus or an
+// exponent that is not an odd number from 3 to 2^31-1, or an Ed25519 key that
+// is a point of small order. It returns another error if the encoding is
+// malformed or has trailing data. It does not call KMS and is safe for
+// concurrent use.
 func ParsePKIXPublicKey(spki []byte) (crypto.PublicKey, error) {
 	k, err := parsePKIX(spki)
 	if err != nil {
@@ -34,11 +35,11 @@ func ParsePKIXPublicKey(spki []byte) (crypto.PublicKey, error) {
 	return k.public(), nil
 }
 
-// MarshalPKIXPublicKey returns the DER-encoded SubjectPublicKeyInfo of pub, which
-// is of a type that [Signer.Public] returns. It is the inverse of
+// MarshalPKIXPublicKey returns the DER-encoded SubjectPublicKeyInfo of pub,
+// which is of a type that [Signer.Public] returns. It is the inverse of
 // [ParsePKIXPublicKey] and returns [ErrUnsupportedKey] for the same keys. It
-// returns another error for an ECDSA key whose point is not on its curve. It does
-// not call KMS and is safe for concurrent use.
+// returns another error for an ECDSA key whose point is not on its curve. It
+// does not call KMS and is safe for concurrent use.
 func MarshalPKIXPublicKey(pub crypto.PublicKey) ([]byte, error) {
 	spki, err := marshalPKIX(pub)
 	if err != nil {
@@ -78,7 +79,8 @@ func marshalPKIX(pub crypto.PublicKey) ([]byte, error) {
 }
 
 // readPublicKey returns the key in an answer of GetPublicKey, and those of its
-// algorithms that KMS lists. It returns an error if a Signer cannot use the key.
+// algorithms that KMS lists. It returns an error if a Signer cannot use the
+// key.
 func readPublicKey(out *kms.GetPublicKeyOutput) (keyType, []types.SigningAlgorithmSpec, error) {
 	if out.KeyUsage != types.KeyUsageTypeSignVerify {
 		return nil, nil, fmt.Errorf("%w: its key usage is %q, want %q: the usage is fixed when a key is created, so use another key",
@@ -89,7 +91,8 @@ func readPublicKey(out *kms.GetPublicKeyOutput) (keyType, []types.SigningAlgorit
 		//lint:ignore SA1019 Old emulators set only this deprecated twin.
 		spec = types.KeySpec(out.CustomerMasterKeySpec)
 	}
-	// Check the spec first, because naming it is more helpful than a parse error.
+	// Check the spec first, because naming it is more helpful than a parse
+	// error.
 	if spec != "" && !slices.Contains(supportedSpecs, spec) {
 		return nil, nil, unsupportedSpec(spec)
 	}

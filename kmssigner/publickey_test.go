@@ -22,8 +22,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// TestPKIXPublicKey takes the public key of each spec out of KMS, as a file, and
-// makes a Signer with it.
+// TestPKIXPublicKey takes the public key of each spec out of KMS, as a file,
+// and makes a Signer with it.
 func TestPKIXPublicKey(t *testing.T) {
 	fake := kmstest.New()
 	for _, spec := range specs {
@@ -82,16 +82,16 @@ func withTrailingParameter(t *testing.T, spki []byte) []byte {
 }
 
 // smallOrder returns the y-coordinates of the Ed25519 points of small order. It
-// computes them from the curve equation -x² + y² = 1 + d·x²·y² (RFC 8032 section
-// 5.1): a point of order 8 doubles to one of order 4, which has y = 0, so its
-// coordinates satisfy y² = -x², and d·y⁴ = 2y² - 1.
+// computes them from the curve equation -x² + y² = 1 + d·x²·y² (RFC 8032
+// section 5.1): a point of order 8 doubles to one of order 4, which has y = 0,
+// so its coordinates satisfy y² = -x², and d·y⁴ = 2y² - 1.
 func smallOrder() []*big.Int {
 	p := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 255), big.NewInt(19))
 	mod := func(x *big.Int) *big.Int { return x.Mod(x, p) }
 	d := mod(new(big.Int).Mul(big.NewInt(-121665), new(big.Int).ModInverse(big.NewInt(121666), p)))
 	ys := []*big.Int{big.NewInt(0), big.NewInt(1), new(big.Int).Sub(p, big.NewInt(1))}
-	// y² = (1 ± √(1+d)) / (-d) solves d·y⁴ + 2y² - 1 = 0, the curve equation with
-	// x² = -y².
+	// y² = (1 ± √(1+d)) / (-d) solves d·y⁴ + 2y² - 1 = 0, the curve equation
+	// with x² = -y².
 	root := new(big.Int).ModSqrt(mod(new(big.Int).Add(d, big.NewInt(1))), p)
 	for _, sign := range []int64{1, -1} {
 		square := new(big.Int).Mul(big.NewInt(sign), root)
@@ -214,8 +214,8 @@ func TestPKIXPublicKeyUnsupported(t *testing.T) {
 	}
 }
 
-// FuzzParsePKIXPublicKey holds that parsing never panics, and that what it accepts
-// is the encoding that MarshalPKIXPublicKey returns.
+// FuzzParsePKIXPublicKey holds that parsing never panics, and that what it
+// accepts is the encoding that MarshalPKIXPublicKey returns.
 func FuzzParsePKIXPublicKey(f *testing.F) {
 	fake := kmstest.New()
 	for _, spec := range specs {

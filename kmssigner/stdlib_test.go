@@ -17,9 +17,9 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// The standard library is the judge here. crypto/x509 verifies the signature of a
-// certificate before it returns it, and each side of a TLS handshake verifies the
-// signature of the other.
+// The standard library is the judge here. crypto/x509 verifies the signature of
+// a certificate before it returns it, and each side of a TLS handshake verifies
+// the signature of the other.
 
 // stdSpecs are the key specs that crypto/x509 and crypto/tls know.
 var stdSpecs = []types.KeySpec{
@@ -148,9 +148,9 @@ func TestTLS13(t *testing.T) {
 	}
 }
 
-// TestTLS12 signs with hashes that KMS does not offer for the curve. TLS 1.2 leaves
-// the choice of the hash to the two sides, and crypto/tls chooses SHA-256 for every
-// curve.
+// TestTLS12 signs with hashes that KMS does not offer for the curve. TLS 1.2
+// leaves the choice of the hash to the two sides, and crypto/tls chooses
+// SHA-256 for every curve.
 func TestTLS12(t *testing.T) {
 	for _, spec := range stdSpecs {
 		t.Run(string(spec), func(t *testing.T) {

@@ -17,11 +17,11 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// TestStory is what this package is for, from making a Signer to the day when KMS
-// refuses. The other tests have the details.
+// TestStory is what this package is for, from making a Signer to the day when
+// KMS refuses. The other tests have the details.
 func TestStory(t *testing.T) {
-	// An account has a key, and an alias that services know it by. The client is
-	// the SDK's, and it talks HTTP to the fake.
+	// An account has a key, and an alias that services know it by. The client
+	// is the SDK's, and it talks HTTP to the fake.
 	fake := kmstest.New()
 	server := kmstest.NewServer(fake)
 	defer server.Close()
@@ -67,8 +67,9 @@ func TestStory(t *testing.T) {
 		t.Error("a refused signature cost a call")
 	}
 
-	// Somebody points the alias to another key. The Signer keeps its key, so its
-	// signatures go on to verify with its public key. Only a new Signer follows.
+	// Somebody points the alias to another key. The Signer keeps its key, so
+	// its signatures go on to verify with its public key. Only a new Signer
+	// follows.
 	second := fake.AddKey(types.KeySpecEccNistP256)
 	updateAlias(t, fake, "alias/signing", second)
 	sig, err = signer.Sign(nil, digest[:], crypto.SHA256)

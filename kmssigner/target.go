@@ -122,9 +122,9 @@ func (t *target) checkAnswer(a answer, algorithm string) error {
 	return nil
 }
 
-// addRegion returns err, an error that KMS answered with. If KMS did not find the
-// key because its ARN names another Region than the client's, addRegion adds that
-// Region. KMS says only "Invalid arn".
+// addRegion returns err, an error that KMS answered with. If KMS did not find
+// the key because its ARN names another Region than the client's, addRegion
+// adds that Region. KMS says only "Invalid arn".
 func (t *target) addRegion(err error) error {
 	if _, ok := errors.AsType[*types.NotFoundException](err); !ok {
 		return err

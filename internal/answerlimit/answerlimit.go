@@ -14,9 +14,9 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Sizes in bytes, after decompression. The largest answer to an operation on one
-// key is some 6 KiB, of GetPublicKey for an ML-DSA-87 key. A page of ListAliases
-// has up to 100 aliases of some 1 KiB.
+// Sizes in bytes, after decompression. The largest answer to an operation on
+// one key is some 6 KiB, of GetPublicKey for an ML-DSA-87 key. A page of
+// ListAliases has up to 100 aliases of some 1 KiB.
 const (
 	maxAnswer  = 64 << 10
 	maxListing = 1 << 20

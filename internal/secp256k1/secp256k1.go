@@ -35,10 +35,11 @@ var (
 	oidSecp256k1   = asn1.ObjectIdentifier{1, 3, 132, 0, 10}       // SEC 2 appendix A.2.1
 )
 
-// ParsePKIXPublicKey parses a DER-encoded SubjectPublicKeyInfo (RFC 5280 section
-// 4.1) with an uncompressed point. It returns [ErrOtherKey] if the algorithm
-// identifier names another key type or curve, and another error if the encoding
-// is malformed, has trailing data, or the point is not on the curve.
+// ParsePKIXPublicKey parses a DER-encoded SubjectPublicKeyInfo (RFC 5280
+// section 4.1) with an uncompressed point. It returns [ErrOtherKey] if the
+// algorithm identifier names another key type or curve, and another error if
+// the encoding is malformed, has trailing data, or the point is not on the
+// curve.
 func ParsePKIXPublicKey(der []byte) (*ecdsa.PublicKey, error) {
 	var (
 		info, algorithm cryptobyte.String
@@ -87,8 +88,8 @@ func MarshalPKIXPublicKey(pub *ecdsa.PublicKey) ([]byte, error) {
 }
 
 // MarshalUncompressed returns the 65-byte uncompressed encoding of the point of
-// pub, 04 ‖ X ‖ Y (SEC 1 section 2.3.3). It returns an error if pub is nil, is on
-// another curve, has no point, or has a point that is not on the curve.
+// pub, 04 ‖ X ‖ Y (SEC 1 section 2.3.3). It returns an error if pub is nil, is
+// on another curve, has no point, or has a point that is not on the curve.
 func MarshalUncompressed(pub *ecdsa.PublicKey) ([]byte, error) {
 	key, err := fromECDSA(pub)
 	if err != nil {
@@ -98,9 +99,9 @@ func MarshalUncompressed(pub *ecdsa.PublicKey) ([]byte, error) {
 }
 
 // VerifyASN1 reports whether sig is a valid DER-encoded ECDSA signature of
-// digest by pub. A digest of over 32 bytes is cut to its leftmost 32 (FIPS 186-5
-// section 6.4.2). S may be in the upper half of its range. VerifyASN1 returns
-// false for every key for which [MarshalUncompressed] returns an error.
+// digest by pub. A digest of over 32 bytes is cut to its leftmost 32 (FIPS
+// 186-5 section 6.4.2). S may be in the upper half of its range. VerifyASN1
+// returns false for every key for which [MarshalUncompressed] returns an error.
 func VerifyASN1(pub *ecdsa.PublicKey, digest, sig []byte) bool {
 	key, err := fromECDSA(pub)
 	if err != nil {
