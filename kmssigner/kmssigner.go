@@ -12,24 +12,25 @@
 //
 //   - RSA keys of 2048, 3072 and 4096 bits sign with RSASSA-PKCS1-v1_5, or with
 //     RSASSA-PSS if the options are an *rsa.PSSOptions (RFC 8017). The hash is
-//     SHA-256, SHA-384 or SHA-512. KMS makes the PSS salt as long as the hash. An
-//     option that asks for another length is refused, except
+//     SHA-256, SHA-384 or SHA-512. KMS makes the PSS salt as long as the hash.
+//     An option that asks for another length is refused, except
 //     rsa.PSSSaltLengthAuto, which lets the signer choose.
 //   - ECDSA keys on P-256, P-384, P-521 and secp256k1 (FIPS 186-5) sign digests
-//     by any SHA-2 or SHA-3 hash (see "Hashes of ECDSA keys" below). Sign, but not
-//     SignMessage, also accepts nil options for a digest of the length that goes
-//     with the curve: 32, 48, 64 and 32 bytes. Signatures are DER, as elsewhere in
-//     the standard library, and S may be in the upper half of its range. Package
-//     derconv converts them to other forms. Package jwtkms does so in golang-jwt
-//     tokens.
+//     by any SHA-2 or SHA-3 hash (see "Hashes of ECDSA keys" below). Sign, but
+//     not SignMessage, also accepts nil options for a digest of the length that
+//     goes with the curve: 32, 48, 64 and 32 bytes. Signatures are DER, as
+//     elsewhere in the standard library, and S may be in the upper half of its
+//     range. Package derconv converts them to other forms. Package jwtkms does
+//     so in golang-jwt tokens.
 //   - Ed25519 keys sign with pure Ed25519 (RFC 8032). The options must have
-//     HashFunc 0, such as crypto.Hash(0) or &ed25519.Options{}. Messages have 1 to
-//     4096 bytes. KMS does not implement Ed25519ctx, and its Ed25519ph hashes the
-//     digest one more time than other implementations do, so both are refused.
-//   - ML-DSA-44, ML-DSA-65 and ML-DSA-87 keys sign with pure, hedged ML-DSA (FIPS
-//     204). The options must have HashFunc 0. A context string in the Options of
-//     filippo.io/mldsa is supported, and so is its HashFunc value MLDSAMu, for a
-//     mu that the caller computed.
+//     HashFunc 0, such as crypto.Hash(0) or &ed25519.Options{}. Messages have 1
+//     to 4096 bytes. KMS does not implement Ed25519ctx, and its Ed25519ph
+//     hashes the digest one more time than other implementations do, so both
+//     are refused.
+//   - ML-DSA-44, ML-DSA-65 and ML-DSA-87 keys sign with pure, hedged ML-DSA
+//     (FIPS 204). The options must have HashFunc 0. A context string in the
+//     Options of filippo.io/mldsa is supported, and so is its HashFunc value
+//     MLDSAMu, for a mu that the caller computed.
 //
 // A Signer is also a crypto.SignerOpts with the hash that goes with its key
 // ([Signer.HashFunc]).
