@@ -50,63 +50,21 @@ package jwtkms
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"errors"
 	"fmt"
 
-	"filippo.io/mldsa"
 	"github.com/golang-jwt/jwt/v5"
 )
 
 // A SigningMethod is a [jwt.SigningMethod] for one JWS algorithm. It is
 // immutable and safe for concurrent use.
 type SigningMethod struct {
-	alg  string
-	keys string // the keys that fit, for errors
-
-	// For algorithms with a public key:
-	fits   func(crypto.PublicKey) bool
-	opts   crypto.SignerOpts                                                  // what the Signer is asked for
-	encode func(pub crypto.PublicKey, sig []byte) ([]byte, error)             // from the Signer's form to that of JWS
-	verify func(signingString string, sig []byte, pub crypto.PublicKey) error // pub fits
-
-	// For the HS algorithms:
-	macSize int
+	alg string
+	algorithm
 }
 
 // Alg returns the algorithm's name in the token header, such as "ES256" or
 // "ML-DSA-44".
 func (m *SigningMethod) Alg() string { return m.alg }
-
-// MethodFor returns the method to sign with for a public key, for anything with a
-// method Public() crypto.PublicKey, such as a Signer, or for a [MAC]: the one
-// method of an *ecdsa.PublicKey on P-256, P-384, P-521 or secp256k1, of an
-// *mldsa.PublicKey and of a MAC of 32, 48 or 64 bytes; for an *rsa.PublicKey of at
-// least 2048 bits RS256, and for an ed25519.PublicKey EdDSA, both because every
-// verifier of such keys knows them: few know the name Ed25519 yet, golang-jwt among
-// those that do not. For any other key the error names it and wraps
-// [jwt.ErrInvalidKeyType].
-func MethodFor(key crypto.PublicKey) (*SigningMethod, error) {
-	key = publicOf(key)
-	if mac, ok := key.(MAC); ok {
-		for _, m := range []*SigningMethod{HS256, HS384, HS512} {
-			if m.macSize == mac.Size() {
-				return m, nil
-			}
-		}
-	} else {
-		for _, m := range []*SigningMethod{ES256, ES384, ES512, ES256K, RS256, EdDSA, MLDSA44, MLDSA65, MLDSA87} {
-			if m.fits(key) {
-				return m, nil
-			}
-		}
-	}
-	return nil, fmt.Errorf("jwtkms: no method signs with %s: %w", describe(key), jwt.ErrInvalidKeyType)
-}
 
 // Sign signs signingString with key, a [crypto.Signer], or a [MAC] for the HS
 // methods, and returns the signature as JWS carries it: for the ES methods R‖S of
@@ -120,24 +78,20 @@ func MethodFor(key crypto.PublicKey) (*SigningMethod, error) {
 // encoding of its answer are checked, but Sign does not verify it: kmssigner has
 // done so already.
 func (m *SigningMethod) Sign(signingString string, key any) ([]byte, error) {
-	if m.macSize != 0 {
-		return m.signMAC(signingString, key)
-	}
-	signer, ok := key.(crypto.Signer)
+	pub, ok := m.public(key)
 	if !ok {
-		return nil, fmt.Errorf("jwtkms: %s signs with a crypto.Signer, got %s: %w", m.alg, describe(key), jwt.ErrInvalidKeyType)
+		return nil, fmt.Errorf("jwtkms: %s signs with %s, got %s: %w", m.alg, m.signer(), describe(key), jwt.ErrInvalidKeyType)
 	}
-	pub := signer.Public()
 	if !m.fits(pub) {
 		return nil, m.misfit(pub)
 	}
-	sig, err := crypto.SignMessage(signer, rand.Reader, []byte(signingString), m.opts)
+	sig, err := m.sign([]byte(signingString), key)
 	if err != nil {
 		return nil, fmt.Errorf("jwtkms: %s: %w", m.alg, err)
 	}
-	sig, err = m.encode(pub, sig)
+	sig, err = m.encode(sig, pub)
 	if err != nil {
-		return nil, fmt.Errorf("jwtkms: %s: %T made a bad signature: %w", m.alg, signer, err)
+		return nil, fmt.Errorf("jwtkms: %s: %T made a bad signature: %w", m.alg, key, err)
 	}
 	return sig, nil
 }
@@ -153,9 +107,6 @@ func (m *SigningMethod) Verify(signingString string, sig []byte, key any) error 
 	if set, ok := key.(keySet); ok {
 		return set.verify(m, signingString, sig)
 	}
-	if m.macSize != 0 {
-		return m.verifyMAC(signingString, sig, key)
-	}
 	key = publicOf(key)
 	if !m.fits(key) {
 		return m.misfit(key)
@@ -163,86 +114,24 @@ func (m *SigningMethod) Verify(signingString string, sig []byte, key any) error 
 	return m.verify(signingString, sig, key)
 }
 
-// Keyfunc returns a [jwt.Keyfunc] for tokens that are signed with this method and
-// one of these keys, each of which is what Verify takes; they are tried in turn. It
-// makes golang-jwt verify with this method even where it has its own of the same
-// name, and changes nothing for other tokens:
-//
-//	token, err := jwt.Parse(compact, jwtkms.HS256.Keyfunc(mac.WithContext(ctx)))
-//
-// A token whose header names another algorithm is unverifiable
-// ([jwt.ErrTokenUnverifiable]). It is safe for concurrent use.
-func (m *SigningMethod) Keyfunc(keys ...any) jwt.Keyfunc {
-	return func(token *jwt.Token) (any, error) {
-		if alg := token.Header["alg"]; alg != m.alg {
-			return nil, fmt.Errorf("jwtkms: the token's alg is %v, want %s", alg, m.alg)
-		}
-		// The parser looks at Method after it has asked for the key.
-		token.Method = m
-		return keySet(keys), nil
-	}
-}
-
-// A keySet does what [jwt.VerificationKeySet] does, except that a key that could not
-// be asked is not forgotten because the next one says no: that would make a forgery of
-// an outage.
-type keySet []any
-
-func (set keySet) verify(m *SigningMethod, signingString string, sig []byte) error {
-	err := fmt.Errorf("jwtkms: %s has no key to verify with: %w", m.alg, jwt.ErrInvalidKey)
-	for i, key := range set {
-		keyErr := m.Verify(signingString, sig, key)
-		if keyErr == nil {
-			return nil
-		}
-		if i == 0 || !errors.Is(err, ErrNotChecked) {
-			err = keyErr
-		}
-	}
-	return err
-}
-
-// publicOf is the public key of a Signer or of anything else that has one.
-func publicOf(key any) crypto.PublicKey {
-	if k, ok := key.(interface{ Public() crypto.PublicKey }); ok {
-		return k.Public()
-	}
-	return key
-}
-
 func (m *SigningMethod) misfit(key any) error {
-	return fmt.Errorf("jwtkms: %s wants %s, got %s: %w", m.alg, m.keys, describe(key), jwt.ErrInvalidKeyType)
+	return fmt.Errorf("jwtkms: %s wants %s, got %s: %w", m.alg, m.wants(), describe(key), jwt.ErrInvalidKeyType)
 }
 
-// describe names a key in an error.
-func describe(key any) string {
-	switch key := key.(type) {
-	case nil:
-		return "no key"
-	case *ecdsa.PublicKey:
-		//lint:ignore SA1019 only to see that they are there.
-		if key == nil || key.Curve == nil || key.X == nil || key.Y == nil {
-			return "an ECDSA key without a point"
+// MethodFor returns the method to sign with for a public key, for anything with a
+// method Public() crypto.PublicKey, such as a Signer, or for a [MAC]: the one
+// method of an *ecdsa.PublicKey on P-256, P-384, P-521 or secp256k1, of an
+// *mldsa.PublicKey and of a MAC of 32, 48 or 64 bytes; for an *rsa.PublicKey of at
+// least 2048 bits RS256, and for an ed25519.PublicKey EdDSA, both because every
+// verifier of such keys knows them: few know the name Ed25519 yet, golang-jwt among
+// those that do not. For any other key the error names it and wraps
+// [jwt.ErrInvalidKeyType].
+func MethodFor(key crypto.PublicKey) (*SigningMethod, error) {
+	key = publicOf(key)
+	for _, m := range methods {
+		if m.fits(key) {
+			return m, nil
 		}
-		for _, curve := range []elliptic.Curve{elliptic.P224(), elliptic.P256(), elliptic.P384(), elliptic.P521(), curveSecp256k1} {
-			if key.Curve == curve {
-				return "an ECDSA key on " + curve.Params().Name
-			}
-		}
-		// A curve of who knows what package: not one call to it.
-		return fmt.Sprintf("an ECDSA key on a curve of type %T", key.Curve)
-	case *rsa.PublicKey:
-		if key != nil && key.N != nil {
-			return fmt.Sprintf("an RSA key of %d bits", key.N.BitLen())
-		}
-	case ed25519.PublicKey:
-		return fmt.Sprintf("an Ed25519 key of %d bytes", len(key))
-	case *mldsa.PublicKey:
-		if usableMLDSA(key) {
-			return fmt.Sprintf("an %v key", key.Parameters())
-		}
-	case MAC:
-		return fmt.Sprintf("a %T with MACs of %d bytes", key, key.Size())
 	}
-	return fmt.Sprintf("a %T", key)
+	return nil, fmt.Errorf("jwtkms: no method signs with %s: %w", describe(key), jwt.ErrInvalidKeyType)
 }

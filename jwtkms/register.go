@@ -22,7 +22,6 @@ var registering sync.Mutex
 func Register(methods ...*SigningMethod) error {
 	registering.Lock()
 	defer registering.Unlock()
-	missing := []*SigningMethod{ES256K, Ed25519, MLDSA44, MLDSA65, MLDSA87}
 	if len(methods) == 0 {
 		methods = missing
 	}

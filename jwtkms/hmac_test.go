@@ -244,7 +244,7 @@ func TestHSRefuses(t *testing.T) {
 	if _, err := jwt.NewWithClaims(jwtkms.HS256, jwt.MapClaims{"sub": strings.Repeat("a", 5000)}).SignedString(mac256); !errors.Is(err, kmssigner.ErrMessageLength) {
 		t.Errorf("a token too long for KMS: %v", err)
 	}
-	if sig, err := jwtkms.HS256.Sign("signing string", badMAC{localMAC{hash: crypto.SHA256}}); sig != nil || err == nil || !strings.Contains(err.Error(), "made a bad MAC: it has 31 bytes, want 32") {
+	if sig, err := jwtkms.HS256.Sign("signing string", badMAC{localMAC{hash: crypto.SHA256}}); sig != nil || err == nil || !strings.Contains(err.Error(), "made a bad signature: it has 31 bytes, want 32") {
 		t.Errorf("a MAC of the wrong length: %x, %v", sig, err)
 	}
 }

@@ -27,43 +27,52 @@ type MAC interface {
 // which wraps both in [jwt.ErrTokenSignatureInvalid].
 var ErrNotChecked = errors.New("signature not checked")
 
+// An hs is HMAC with one hash (RFC 7518 section 3.2). Its keys are MACs.
+type hs struct {
+	alg  string // for errors
+	size int    // of a MAC, in bytes
+}
+
 func newHS(alg string, size int) *SigningMethod {
-	return &SigningMethod{alg: alg, keys: fmt.Sprintf("a MAC of %d bytes", size), macSize: size}
+	return &SigningMethod{alg, hs{alg, size}}
 }
 
-func (m *SigningMethod) mac(key any) (MAC, error) {
+func (hs) signer() string { return "a jwtkms.MAC" }
+
+func (hs) public(key any) (pub any, ok bool) {
 	mac, ok := key.(MAC)
-	if !ok || mac.Size() != m.macSize {
-		return nil, m.misfit(key)
-	}
-	return mac, nil
+	return mac, ok
 }
 
-func (m *SigningMethod) signMAC(signingString string, key any) ([]byte, error) {
-	mac, err := m.mac(key)
-	if err != nil {
-		return nil, err
-	}
-	sig, err := mac.Generate([]byte(signingString))
-	if err != nil {
-		return nil, fmt.Errorf("jwtkms: %s: %w", m.alg, err)
-	}
-	if err := checkLength(sig, m.macSize); err != nil {
-		return nil, fmt.Errorf("jwtkms: %s: %T made a bad MAC: %w", m.alg, mac, err)
-	}
-	return sig, nil
+func (a hs) wants() string { return fmt.Sprintf("a MAC of %d bytes", a.size) }
+
+func (a hs) fits(pub any) bool {
+	mac, ok := pub.(MAC)
+	return ok && mac.Size() == a.size
 }
 
-func (m *SigningMethod) verifyMAC(signingString string, sig []byte, key any) error {
-	mac, err := m.mac(key)
-	if err != nil {
-		return err
-	}
-	switch valid, err := mac.Verify([]byte(signingString), sig); {
+func (hs) sign(msg []byte, key any) ([]byte, error) { return key.(MAC).Generate(msg) }
+
+func (a hs) encode(sig []byte, _ any) ([]byte, error) { return sig, checkLength(sig, a.size) }
+
+func (a hs) verify(signingString string, sig []byte, pub any) error {
+	switch valid, err := pub.(MAC).Verify([]byte(signingString), sig); {
 	case err != nil:
-		return fmt.Errorf("jwtkms: %s: %w: %w", m.alg, ErrNotChecked, err)
+		return fmt.Errorf("jwtkms: %s: %w: %w", a.alg, ErrNotChecked, err)
 	case !valid:
 		return jwt.ErrSignatureInvalid
 	}
 	return nil
+}
+
+func (hs) describe(pub any) string {
+	mac, ok := pub.(MAC)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("a %T with MACs of %d bytes", mac, mac.Size())
+}
+
+func (hs) jwk(any) (JWK, error) {
+	return JWK{}, fmt.Errorf("a MAC has no public key: %w", jwt.ErrInvalidKeyType)
 }

@@ -1,0 +1,144 @@
+package jwtkms
+
+import (
+	"crypto"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"fmt"
+	"slices"
+
+	"filippo.io/mldsa"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// The methods, one for each JWS algorithm that a KMS key can sign with. Where
+// golang-jwt has the algorithm, its own method verifies.
+var (
+	ES256 *SigningMethod = newES(elliptic.P256(), crypto.SHA256, jwt.SigningMethodES256) // ECDSA on P-256 with SHA-256
+	ES384 *SigningMethod = newES(elliptic.P384(), crypto.SHA384, jwt.SigningMethodES384) // ECDSA on P-384 with SHA-384
+	ES512 *SigningMethod = newES(elliptic.P521(), crypto.SHA512, jwt.SigningMethodES512) // ECDSA on P-521 with SHA-512
+
+	ES256K *SigningMethod = newES256K() // ECDSA on secp256k1 with SHA-256; see Register
+
+	RS256 *SigningMethod = newRS(jwt.SigningMethodRS256) // RSASSA-PKCS1-v1_5 with SHA-256
+	RS384 *SigningMethod = newRS(jwt.SigningMethodRS384) // RSASSA-PKCS1-v1_5 with SHA-384
+	RS512 *SigningMethod = newRS(jwt.SigningMethodRS512) // RSASSA-PKCS1-v1_5 with SHA-512
+
+	PS256 *SigningMethod = newPS(jwt.SigningMethodPS256) // RSASSA-PSS with SHA-256
+	PS384 *SigningMethod = newPS(jwt.SigningMethodPS384) // RSASSA-PSS with SHA-384
+	PS512 *SigningMethod = newPS(jwt.SigningMethodPS512) // RSASSA-PSS with SHA-512
+
+	EdDSA   *SigningMethod = newEd25519("EdDSA")   // Ed25519, by the name of RFC 8037
+	Ed25519 *SigningMethod = newEd25519("Ed25519") // Ed25519, by the name of RFC 9864; see Register
+
+	MLDSA44 *SigningMethod = newMLDSA(mldsa.MLDSA44()) // "ML-DSA-44"; see Register
+	MLDSA65 *SigningMethod = newMLDSA(mldsa.MLDSA65()) // "ML-DSA-65"; see Register
+	MLDSA87 *SigningMethod = newMLDSA(mldsa.MLDSA87()) // "ML-DSA-87"; see Register
+
+	HS256 *SigningMethod = newHS("HS256", sha256.Size)    // HMAC with SHA-256
+	HS384 *SigningMethod = newHS("HS384", sha512.Size384) // HMAC with SHA-384
+	HS512 *SigningMethod = newHS("HS512", sha512.Size)    // HMAC with SHA-512
+)
+
+// Every method is in one of these lists: golang-jwt has a method of the same
+// name, or it does not. If several methods fit a key, [MethodFor] returns the
+// first of methods.
+var (
+	builtin = []*SigningMethod{ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512, EdDSA, HS256, HS384, HS512}
+	missing = []*SigningMethod{ES256K, Ed25519, MLDSA44, MLDSA65, MLDSA87}
+	methods = slices.Concat(builtin, missing)
+)
+
+// An algorithm is what a [SigningMethod] knows about its JWS algorithm and the
+// type of its keys. Each type of key has a file of its own: ecdsa.go, rsa.go,
+// ed25519.go, mldsa.go and hmac.go. For another, write such a file, declare the
+// methods above and add them to one of the lists.
+//
+// In its methods, pub is what verifies: a public key, or a [MAC].
+type algorithm interface {
+	// signer describes what signs, for errors.
+	signer() string
+	// public returns what verifies signatures made with key. It returns false
+	// if key cannot sign.
+	public(key any) (pub any, ok bool)
+	// wants describes the keys that fit, for errors.
+	wants() string
+	// fits reports whether pub is a key for the algorithm.
+	fits(pub any) bool
+	// sign signs msg with key, whose pub fits.
+	sign(msg []byte, key any) ([]byte, error)
+	// encode returns the JWS form of a signature by sign. It returns an error
+	// if the signature has the wrong length or is malformed.
+	encode(sig []byte, pub any) ([]byte, error)
+	// verify returns nil if sig is a signature over signingString by pub, which
+	// fits.
+	verify(signingString string, sig []byte, pub any) error
+
+	// describe describes pub, for errors. It returns "" if pub is of a type
+	// that the algorithm does not know.
+	describe(pub any) string
+	// jwk returns the members that define pub and that a thumbprint is over. It
+	// returns an error that wraps [jwt.ErrInvalidKeyType] if pub is not a
+	// public key or is not a valid one.
+	jwk(pub any) (JWK, error)
+}
+
+// A signature is the part that all algorithms with a public key have in common:
+// they sign with a [crypto.Signer] and these options.
+type signature struct {
+	opts crypto.SignerOpts
+}
+
+func (signature) signer() string { return "a crypto.Signer" }
+
+func (signature) public(key any) (pub any, ok bool) {
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, false
+	}
+	return signer.Public(), true
+}
+
+func (s signature) sign(msg []byte, key any) ([]byte, error) {
+	return crypto.SignMessage(key.(crypto.Signer), rand.Reader, msg, s.opts)
+}
+
+func checkLength(sig []byte, want int) error {
+	if len(sig) != want {
+		return fmt.Errorf("it has %d bytes, want %d", len(sig), want)
+	}
+	return nil
+}
+
+// publicOf returns the public key of a Signer or of anything else that has one,
+// and any other key as it is.
+func publicOf(key any) any {
+	if k, ok := key.(interface{ Public() crypto.PublicKey }); ok {
+		return k.Public()
+	}
+	return key
+}
+
+// algorithmOf returns an algorithm that knows the type of pub, or nil. Whether
+// pub fits it is not checked.
+func algorithmOf(pub any) algorithm {
+	for _, m := range methods {
+		if m.describe(pub) != "" {
+			return m.algorithm
+		}
+	}
+	return nil
+}
+
+// describe describes a key, for errors.
+func describe(key any) string {
+	if key == nil {
+		return "no key"
+	}
+	if a := algorithmOf(key); a != nil {
+		return a.describe(key)
+	}
+	return fmt.Sprintf("a %T", key)
+}
