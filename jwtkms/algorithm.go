@@ -13,14 +13,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// The methods, one for each JWS algorithm that a KMS key can sign with. Where
-// golang-jwt has the algorithm, its own method verifies.
+// There is one method for each JWS algorithm that a KMS key can sign with. A
+// method verifies with golang-jwt's method of the same name, if there is one.
 var (
 	ES256 *SigningMethod = newES(elliptic.P256(), crypto.SHA256, jwt.SigningMethodES256) // ECDSA on P-256 with SHA-256
 	ES384 *SigningMethod = newES(elliptic.P384(), crypto.SHA384, jwt.SigningMethodES384) // ECDSA on P-384 with SHA-384
 	ES512 *SigningMethod = newES(elliptic.P521(), crypto.SHA512, jwt.SigningMethodES512) // ECDSA on P-521 with SHA-512
 
-	ES256K *SigningMethod = newES256K() // ECDSA on secp256k1 with SHA-256; see Register
+	ES256K *SigningMethod = newES256K() // ECDSA on secp256k1 with SHA-256, see Register
 
 	RS256 *SigningMethod = newRS(jwt.SigningMethodRS256) // RSASSA-PKCS1-v1_5 with SHA-256
 	RS384 *SigningMethod = newRS(jwt.SigningMethodRS384) // RSASSA-PKCS1-v1_5 with SHA-384
@@ -30,38 +30,39 @@ var (
 	PS384 *SigningMethod = newPS(jwt.SigningMethodPS384) // RSASSA-PSS with SHA-384
 	PS512 *SigningMethod = newPS(jwt.SigningMethodPS512) // RSASSA-PSS with SHA-512
 
-	EdDSA   *SigningMethod = newEd25519("EdDSA")   // Ed25519, by the name of RFC 8037
-	Ed25519 *SigningMethod = newEd25519("Ed25519") // Ed25519, by the name of RFC 9864; see Register
+	EdDSA   *SigningMethod = newEd25519("EdDSA")   // Ed25519 under its name in RFC 8037
+	Ed25519 *SigningMethod = newEd25519("Ed25519") // Ed25519 under its name in RFC 9864, see Register
 
-	MLDSA44 *SigningMethod = newMLDSA(mldsa.MLDSA44()) // "ML-DSA-44"; see Register
-	MLDSA65 *SigningMethod = newMLDSA(mldsa.MLDSA65()) // "ML-DSA-65"; see Register
-	MLDSA87 *SigningMethod = newMLDSA(mldsa.MLDSA87()) // "ML-DSA-87"; see Register
+	MLDSA44 *SigningMethod = newMLDSA(mldsa.MLDSA44()) // ML-DSA-44, see Register
+	MLDSA65 *SigningMethod = newMLDSA(mldsa.MLDSA65()) // ML-DSA-65, see Register
+	MLDSA87 *SigningMethod = newMLDSA(mldsa.MLDSA87()) // ML-DSA-87, see Register
 
 	HS256 *SigningMethod = newHS("HS256", sha256.Size)    // HMAC with SHA-256
 	HS384 *SigningMethod = newHS("HS384", sha512.Size384) // HMAC with SHA-384
 	HS512 *SigningMethod = newHS("HS512", sha512.Size)    // HMAC with SHA-512
 )
 
-// Every method is in one of these lists: golang-jwt has a method of the same
-// name, or it does not. If several methods fit a key, [MethodFor] returns the
-// first of methods.
+// Every method is either in builtin, if golang-jwt has a method of the same
+// name, or in missing. If several methods fit a key, [MethodFor] returns the
+// first in methods.
 var (
 	builtin = []*SigningMethod{ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512, EdDSA, HS256, HS384, HS512}
 	missing = []*SigningMethod{ES256K, Ed25519, MLDSA44, MLDSA65, MLDSA87}
 	methods = slices.Concat(builtin, missing)
 )
 
-// An algorithm is what a [SigningMethod] knows about its JWS algorithm and the
-// type of its keys. Each type of key has a file of its own: ecdsa.go, rsa.go,
-// ed25519.go, mldsa.go and hmac.go. For another, write such a file, declare the
-// methods above and add them to one of the lists.
+// An algorithm implements a JWS algorithm for a [SigningMethod]. The
+// implementations for each type of key are in a file of their own: ecdsa.go,
+// rsa.go, ed25519.go, mldsa.go and hmac.go. To add a key type, write such a
+// file, declare its methods above, and add them to one of the lists.
 //
-// In its methods, pub is what verifies: a public key, or a [MAC].
+// In all methods, pub is the key that verifies, which is a public key or a
+// [MAC].
 type algorithm interface {
-	// signer describes what signs, for errors.
+	// signer describes the type of a key that signs, for errors.
 	signer() string
-	// public returns what verifies signatures made with key. It returns false
-	// if key cannot sign.
+	// public returns the pub of a key that signs. ok is false if key is not
+	// of a type that signs.
 	public(key any) (pub any, ok bool)
 	// wants describes the keys that fit, for errors.
 	wants() string
@@ -69,24 +70,26 @@ type algorithm interface {
 	fits(pub any) bool
 	// sign signs msg with key, whose pub fits.
 	sign(msg []byte, key any) ([]byte, error)
-	// encode returns the JWS form of a signature by sign. It returns an error
-	// if the signature has the wrong length or is malformed.
+	// encode returns the JWS form of a signature returned by sign. It
+	// returns an error if the signature is malformed or has the wrong
+	// length.
 	encode(sig []byte, pub any) ([]byte, error)
-	// verify returns nil if sig is a signature over signingString by pub, which
-	// fits.
+	// verify returns nil if sig is a valid signature over signingString by
+	// pub, which fits.
 	verify(signingString string, sig []byte, pub any) error
 
-	// describe describes pub, for errors. It returns "" if pub is of a type
-	// that the algorithm does not know.
+	// describe describes pub, for errors. It returns "" if pub is not of
+	// the key type of the algorithm. pub need not fit.
 	describe(pub any) string
-	// jwk returns the members that define pub and that a thumbprint is over. It
-	// returns an error that wraps [jwt.ErrInvalidKeyType] if pub is not a
-	// public key or is not a valid one.
+	// jwk returns the required members of the JWK of pub. If pub is not a
+	// valid public key, it returns an error that wraps
+	// [jwt.ErrInvalidKeyType]. pub is of the key type of the algorithm and
+	// need not fit.
 	jwk(pub any) (JWK, error)
 }
 
-// A signature is the part that all algorithms with a public key have in common:
-// they sign with a [crypto.Signer] and these options.
+// A signature is the part of an [algorithm] that all algorithms with a public
+// key share. They sign with a [crypto.Signer].
 type signature struct {
 	opts crypto.SignerOpts
 }
@@ -105,6 +108,7 @@ func (s signature) sign(msg []byte, key any) ([]byte, error) {
 	return crypto.SignMessage(key.(crypto.Signer), rand.Reader, msg, s.opts)
 }
 
+// checkLength returns an error if sig does not have the wanted length.
 func checkLength(sig []byte, want int) error {
 	if len(sig) != want {
 		return fmt.Errorf("it has %d bytes, want %d", len(sig), want)
@@ -112,8 +116,8 @@ func checkLength(sig []byte, want int) error {
 	return nil
 }
 
-// publicOf returns the public key of a Signer or of anything else that has one,
-// and any other key as it is.
+// publicOf returns the public key of a Signer or of any other value that has
+// one. It returns all other keys unchanged.
 func publicOf(key any) any {
 	if k, ok := key.(interface{ Public() crypto.PublicKey }); ok {
 		return k.Public()
@@ -121,8 +125,8 @@ func publicOf(key any) any {
 	return key
 }
 
-// algorithmOf returns an algorithm that knows the type of pub, or nil. Whether
-// pub fits it is not checked.
+// algorithmOf returns an algorithm for the key type of pub, or nil if there is
+// none. pub need not fit it.
 func algorithmOf(pub any) algorithm {
 	for _, m := range methods {
 		if m.describe(pub) != "" {

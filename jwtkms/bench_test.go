@@ -22,7 +22,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// transport answers every request of the SDK's client alike, without a network.
+// A transport gives the same answer to every request of the SDK's client,
+// without a network.
 type transport struct{ body []byte }
 
 func (t transport) Do(*http.Request) (*http.Response, error) {
@@ -33,11 +34,16 @@ func (t transport) Do(*http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// BenchmarkToken compares, in one run and over the SDK's real client on a transport that
-// answers at once, a token of golang-jwt whose method does nothing together with one bare
-// client call, the same token by ES256 over a Signer that does not verify, and over one
-// that does, as Signers do by default. The last line has the ratios, and that of a Signer
-// to the bare call.
+// BenchmarkToken compares three ways to issue a token. All use the SDK's client
+// on a transport that answers at once:
+//
+//   - client: a golang-jwt token whose method does nothing, and one Sign call
+//     of the client
+//   - token: an ES256 token signed by a Signer that does not verify
+//   - verifying: an ES256 token signed by a Signer that verifies, the default
+//
+// in-turns reports the ratios of token and verifying to client, and of a Signer
+// to the client's Sign call.
 //
 //	go test -run '^$' -bench Token ./jwtkms
 func BenchmarkToken(b *testing.B) {
@@ -87,7 +93,7 @@ func BenchmarkToken(b *testing.B) {
 	trusting, verifying := newSigner(true), newSigner(false)
 	method := noop{make([]byte, 64)}
 
-	// Each is one signature or one token.
+	// Each function makes one signature or one token.
 	call := func() error {
 		in := in
 		_, err := client.Sign(ctx, &in)
@@ -117,8 +123,8 @@ func BenchmarkToken(b *testing.B) {
 			}
 		})
 	}
-	// One after the other they differ by what else the machine does meanwhile. In turns
-	// the few percent can be seen.
+	// Other load on the machine changes over time. Taking turns spreads it
+	// over all variants, so that differences of a few percent show.
 	b.Run("in-turns", func(b *testing.B) {
 		const each = 5
 		variants := []func() error{call, signer, base, token, verified}
@@ -134,7 +140,8 @@ func BenchmarkToken(b *testing.B) {
 				times[i] = append(times[i], time.Since(start))
 			}
 		}
-		// The quartile is of the rounds that little else disturbed.
+		// The first quartile leaves out the rounds that other load
+		// slowed down.
 		quartile := func(i int) float64 {
 			slices.Sort(times[i])
 			return float64(times[i][len(times[i])/4])

@@ -12,7 +12,7 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// canned is a Signer that signs messages at no cost: it always answers the same.
+// A canned Signer always returns the same signature, without allocating.
 type canned struct {
 	public crypto.PublicKey
 	sig    []byte
@@ -26,14 +26,15 @@ func (c *canned) SignMessage(io.Reader, []byte, crypto.SignerOpts) ([]byte, erro
 	return c.sig, nil
 }
 
-// noop is a jwt.SigningMethod that costs nothing: what is left is golang-jwt's own.
+// A noop is a jwt.SigningMethod that does nothing. It shows what golang-jwt
+// itself costs.
 type noop struct{ sig []byte }
 
 func (noop) Alg() string                        { return "ES256" }
 func (n noop) Sign(string, any) ([]byte, error) { return n.sig, nil }
 func (noop) Verify(string, []byte, any) error   { return nil }
 
-// recordingSigner keeps the signature of a real Signer, in the form that it has.
+// A recordingSigner keeps the last signature of a Signer.
 type recordingSigner struct {
 	crypto.Signer
 	sig []byte
@@ -44,8 +45,9 @@ func (r *recordingSigner) SignMessage(rand io.Reader, msg []byte, opts crypto.Si
 	return r.sig, err
 }
 
-// A method costs at most two allocations beside the Signer's own: the bytes of the
-// signing string, and R‖S. So a token costs as many beside golang-jwt's own.
+// Sign makes at most two allocations in addition to those of the Signer: the
+// bytes of the signing string and R‖S. A token makes at most four in addition
+// to those of golang-jwt.
 func TestAllocations(t *testing.T) {
 	fake := kmstest.New()
 	for _, m := range methods {
@@ -78,7 +80,7 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// One token is one Sign call, and verifying it is none.
+// Each token makes one Sign call. Verifying it makes no call.
 func TestCalls(t *testing.T) {
 	fake := kmstest.New()
 	signer := newSigner(t, fake, fake.AddKey(types.KeySpecEccNistP256))

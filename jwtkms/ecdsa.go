@@ -30,17 +30,17 @@ func (a es) wants() string { return "an ECDSA key on " + a.curve.Params().Name }
 
 func (a es) fits(pub any) bool { return isOn(a.curve, pub) }
 
-// isOn reports whether pub is an ECDSA key on the curve. golang-jwt's methods do
-// not ask: a key on secp256k1 would pass for ES256.
+// isOn reports whether pub is an ECDSA key on the curve. golang-jwt's methods
+// do not check this, so its ES256 accepts a key on secp256k1.
 func isOn(curve elliptic.Curve, pub any) bool {
 	key, ok := pub.(*ecdsa.PublicKey)
 	return ok && hasPoint(key) && key.Curve == curve
 }
 
-// hasPoint reports whether key has all its parts. crypto/ecdsa panics on a key
-// that does not.
+// hasPoint reports whether key has a curve and a point. crypto/ecdsa panics if
+// it does not.
 func hasPoint(key *ecdsa.PublicKey) bool {
-	//lint:ignore SA1019 only to see that they are there
+	//lint:ignore SA1019 The coordinates are only compared with nil.
 	return key != nil && key.Curve != nil && key.X != nil && key.Y != nil
 }
 
@@ -74,15 +74,16 @@ func (es) jwk(pub any) (JWK, error) {
 	if err != nil {
 		return JWK{}, fmt.Errorf("%w: %w", jwt.ErrInvalidKeyType, err)
 	}
-	// RFC 7518 section 6.2.1.2 wants the coordinates at full width, and so they
-	// stand in the uncompressed point, 04 ‖ X ‖ Y.
+	// The coordinates have their full width (RFC 7518 section 6.2.1.2), as
+	// in the uncompressed point, which is 04 ‖ X ‖ Y.
 	x, y := point[1:1+len(point)/2], point[1+len(point)/2:]
 	b64 := base64.RawURLEncoding.EncodeToString
 	return JWK{Kty: "EC", Crv: key.Curve.Params().Name, X: b64(x), Y: b64(y)}, nil
 }
 
-// uncompressedPoint encodes the point of a key (SEC 1 section 2.3.3). It returns
-// an error if the point is not on its curve or JWK has no name for the curve.
+// uncompressedPoint returns the uncompressed encoding of the point of key (SEC
+// 1 section 2.3.3). It returns an error if the point is not on the curve or if
+// there is no JWK name for the curve.
 func uncompressedPoint(key *ecdsa.PublicKey) ([]byte, error) {
 	switch {
 	case isOn(elliptic.P256(), key), isOn(elliptic.P384(), key), isOn(elliptic.P521(), key):
@@ -93,8 +94,9 @@ func uncompressedPoint(key *ecdsa.PublicKey) ([]byte, error) {
 	return nil, errors.New("want a key on P-256, P-384, P-521 or secp256k1")
 }
 
-// An es256k is ECDSA on secp256k1 with SHA-256 (RFC 8812 section 3.2), which
-// golang-jwt does not have.
+// An es256k is ECDSA on secp256k1 with SHA-256 (RFC 8812 section 3.2).
+// golang-jwt lacks it, and crypto/ecdsa is slow on this curve and panics in
+// FIPS 140-only mode, so it verifies with package secp256k1.
 type es256k struct {
 	es
 }
@@ -111,7 +113,7 @@ func (es256k) verify(signingString string, sig []byte, pub any) error {
 	if der, err := derconv.ToDER(sig, secp256k1.Curve); err == nil && secp256k1.VerifyASN1(key, digest[:], der) {
 		return nil
 	}
-	// VerifyASN1 does not say whether the signature is wrong or the key.
+	// VerifyASN1 does not tell an invalid key from an invalid signature.
 	if _, err := secp256k1.MarshalUncompressed(key); err != nil {
 		return fmt.Errorf("jwtkms: ES256K: %w: %w", jwt.ErrInvalidKey, err)
 	}

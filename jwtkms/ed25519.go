@@ -9,7 +9,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// An ed25519Algorithm is Ed25519, which RFC 8037 and RFC 9864 give one name each.
+// An ed25519Algorithm is Ed25519. RFC 8037 and RFC 9864 have different names
+// for it.
 type ed25519Algorithm struct {
 	signature
 }

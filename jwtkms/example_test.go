@@ -19,7 +19,7 @@ func Example() {
 	client := kmstest.New() // in production: kms.NewFromConfig(cfg)
 	keyID := client.AddKey(types.KeySpecEccNistP256)
 
-	// Once, at the start of the service.
+	// Do this once, when the service starts.
 	signer, err := kmssigner.New(ctx, client, keyID)
 	if err != nil {
 		log.Fatal(err)
@@ -29,7 +29,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	// For each token.
+	// Do this for each token.
 	token := jwt.NewWithClaims(jwtkms.ES256, jwt.MapClaims{"sub": "alice"})
 	token.Header["kid"] = kid
 	compact, err := token.SignedString(signer.WithContext(ctx))
@@ -37,7 +37,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	// Whoever has the public key verifies it with golang-jwt alone.
+	// A receiver needs only golang-jwt and the public key.
 	parsed, err := jwt.Parse(compact, func(*jwt.Token) (any, error) {
 		return signer.Public(), nil
 	}, jwt.WithValidMethods([]string{"ES256"}))
@@ -48,7 +48,7 @@ func Example() {
 	// Output: true map[sub:alice]
 }
 
-// The kind of key decides, where the algorithm is not fixed.
+// MethodFor returns the method for a key of any type.
 func ExampleMethodFor() {
 	ctx := context.Background()
 	client := kmstest.New()
@@ -68,7 +68,7 @@ func ExampleMethodFor() {
 	// RSA_2048 RS256
 }
 
-// A KMS HMAC key makes and verifies HS tokens; verifying asks KMS.
+// An HMAC key in KMS signs and verifies HS256 tokens. Verifying calls KMS.
 func ExampleSigningMethod_Keyfunc() {
 	ctx := context.Background()
 	client := kmstest.New()
@@ -94,7 +94,7 @@ func ExampleSigningMethod_Keyfunc() {
 	// Output: true map[sub:alice]
 }
 
-// golang-jwt does not know ML-DSA until it is registered.
+// golang-jwt cannot parse ML-DSA tokens until their methods are registered.
 func ExampleRegister() {
 	ctx := context.Background()
 	client := kmstest.New()

@@ -7,24 +7,26 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A MAC is a key for HS256, HS384 and HS512 that others keep: *kmssigner.HMAC is
-// one. Whatever it needs a context for, it carries.
+// A MAC is a key for HS256, HS384 and HS512 that is held elsewhere, such as a
+// *kmssigner.HMAC. Its methods take no context, so a MAC that needs one carries
+// it. A MAC that several goroutines use must be safe for concurrent use.
 type MAC interface {
-	// Size is the length of the MACs in bytes: 32 for HS256, 48 for HS384 and 64
-	// for HS512.
+	// Size returns the length of the MACs in bytes: 32 for HS256, 48 for
+	// HS384 and 64 for HS512.
 	Size() int
 	// Generate returns the MAC of msg.
 	Generate(msg []byte) ([]byte, error)
-	// Verify reports whether mac is the MAC of msg. An error means that this
-	// could not be found out.
-	Verify(msg, mac []byte) (bool, error)
+	// Verify reports whether mac is the MAC of msg. If err is not nil, mac
+	// was not checked and may or may not be valid.
+	Verify(msg, mac []byte) (valid bool, err error)
 }
 
-// ErrNotChecked is in the chain of an error of HS256, HS384 and HS512 when the
-// [MAC] could not say whether a signature is right: KMS was out of reach, refused
-// to answer, or cannot take so long a token. It tells such an outage from a
-// forgery, which is [jwt.ErrSignatureInvalid], behind golang-jwt's parser too,
-// which wraps both in [jwt.ErrTokenSignatureInvalid].
+// ErrNotChecked is wrapped by the errors of HS256, HS384 and HS512 if the [MAC]
+// could not check the signature: KMS could not be reached, KMS refused the
+// call, or the token is longer than KMS takes. If the signature was checked and
+// is invalid, the error is [jwt.ErrSignatureInvalid] instead. golang-jwt's
+// parser wraps both in [jwt.ErrTokenSignatureInvalid], so use [errors.Is] with
+// ErrNotChecked to tell an outage from a forgery.
 var ErrNotChecked = errors.New("signature not checked")
 
 // An hs is HMAC with one hash (RFC 7518 section 3.2). Its keys are MACs.

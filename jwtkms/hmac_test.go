@@ -38,7 +38,7 @@ func newHMAC(t *testing.T, client kmssigner.HMACClient, keyID string) *kmssigner
 	return mac
 }
 
-// counting is a KMS that counts the calls that verify.
+// A counting KMS counts the VerifyMac calls.
 type counting struct {
 	*kmstest.KMS
 	verified int
@@ -76,8 +76,8 @@ func TestHS(t *testing.T) {
 	}
 }
 
-// localMAC is a MAC whose key is known, so that others can be the judge of what a MAC
-// signs.
+// A localMAC has its key in memory, so that golang-jwt's own methods can verify
+// what it signs and sign what it verifies.
 type localMAC struct {
 	hash crypto.Hash
 	key  []byte
@@ -116,8 +116,8 @@ func TestHSAgreesWithStock(t *testing.T) {
 	}
 }
 
-// Of several keys the right one is found wherever it stands, and a key that could not
-// be asked is not hidden by one that says no.
+// Keyfunc finds the right key in any position. An error of a key that could not
+// be asked takes precedence over the refusal of another.
 func TestKeyfuncOfSeveralKeys(t *testing.T) {
 	fake := kmstest.New()
 	current, previous := newHMAC(t, fake, fake.AddKey(types.KeySpecHmac256)), newHMAC(t, fake, fake.AddKey(types.KeySpecHmac256))
@@ -138,8 +138,8 @@ func TestKeyfuncOfSeveralKeys(t *testing.T) {
 		{"the first fits", []any{previous, current}, nil},
 		{"one is down, the second fits", []any{down, previous}, nil},
 		{"neither fits", []any{current, other}, jwt.ErrSignatureInvalid},
-		{"one is down, then a no", []any{down, other}, jwtkms.ErrNotChecked},
-		{"a no, then one is down", []any{other, down}, jwtkms.ErrNotChecked},
+		{"one is down, the second refuses", []any{down, other}, jwtkms.ErrNotChecked},
+		{"the first refuses, the second is down", []any{other, down}, jwtkms.ErrNotChecked},
 		{"no key", nil, jwt.ErrInvalidKey},
 	} {
 		if _, err := jwt.Parse(compact, jwtkms.HS256.Keyfunc(tt.keys...)); !errors.Is(err, tt.is) {
@@ -148,9 +148,9 @@ func TestKeyfuncOfSeveralKeys(t *testing.T) {
 	}
 }
 
-// An outage and a forgery are both ErrTokenSignatureInvalid to golang-jwt's
-// parser; what they wrap tells them apart.
-func TestOutageIsNoForgery(t *testing.T) {
+// golang-jwt's parser returns ErrTokenSignatureInvalid for an outage and for a
+// forgery. The wrapped errors differ.
+func TestOutageIsNotForgery(t *testing.T) {
 	fake := kmstest.New()
 	keyID := fake.AddKey(types.KeySpecHmac256)
 	mac := newHMAC(t, fake, keyID)
@@ -227,8 +227,8 @@ func TestHSRefuses(t *testing.T) {
 			}
 		}
 	}
-	// A public key must never pass for the secret of an HS algorithm, nor a MAC
-	// for a Signer.
+	// An HS method must not take a public key as its secret, and the other
+	// methods must not take a MAC.
 	if _, err := jwtkms.ES256.Sign("signing string", mac256); !errors.Is(err, jwt.ErrInvalidKeyType) || !strings.Contains(err.Error(), "MACs of 32 bytes") {
 		t.Errorf("ES256, Sign with a MAC: %v", err)
 	}

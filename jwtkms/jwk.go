@@ -10,36 +10,39 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A JWK is a public key as a JSON Web Key (RFC 7517), in the form that a JWKS
-// endpoint serves. It has no field for anything private. Values are base64url
-// without padding, or names; those that do not belong to the kind of key are empty
-// and left out of the JSON.
-//
-// The fields stand in the lexicographic order of their JSON names, so that a JWK
-// with the required members alone marshals to what RFC 7638 hashes.
+// A JWK is a public key as a JSON Web Key (RFC 7517), which is what a JWKS
+// endpoint serves. It has no fields for private keys. Numbers and keys are in
+// base64url without padding. A field that the key type does not use is empty
+// and does not appear in the JSON.
 type JWK struct {
+	// The fields are in the lexicographic order of their JSON names, so
+	// that a JWK with only the required members marshals to the input of
+	// the RFC 7638 hash.
+
 	Alg string `json:"alg,omitempty"` // the only algorithm that the key is for
 	Crv string `json:"crv,omitempty"` // EC and OKP: P-256, P-384, P-521, secp256k1 or Ed25519
-	E   string `json:"e,omitempty"`   // RSA: the public exponent
-	Kid string `json:"kid,omitempty"` // the RFC 7638 thumbprint
+	E   string `json:"e,omitempty"`   // RSA: public exponent
+	Kid string `json:"kid,omitempty"` // RFC 7638 thumbprint
 	Kty string `json:"kty"`           // EC, RSA, OKP or AKP
-	N   string `json:"n,omitempty"`   // RSA: the modulus
-	Pub string `json:"pub,omitempty"` // AKP: the public key
+	N   string `json:"n,omitempty"`   // RSA: modulus
+	Pub string `json:"pub,omitempty"` // AKP: public key
 	Use string `json:"use,omitempty"` // sig
-	X   string `json:"x,omitempty"`   // EC and OKP
-	Y   string `json:"y,omitempty"`   // EC
+	X   string `json:"x,omitempty"`   // EC: x coordinate; OKP: public key
+	Y   string `json:"y,omitempty"`   // EC: y coordinate
 }
 
-// A JWKSet is what a JWKS endpoint serves (RFC 7517 section 5).
+// A JWKSet is a JWK Set, which is what a JWKS endpoint serves (RFC 7517 section
+// 5). Keys must not be nil, because a nil slice marshals to null, which is not
+// a JWK Set.
 type JWKSet struct {
 	Keys []JWK `json:"keys"`
 }
 
-// JWK returns the public key of tokens signed with this method, with the method's
-// alg, the use "sig" and its [Thumbprint] as kid. key is the public key or anything
-// with a method Public() crypto.PublicKey, such as a Signer. A key that does not fit the
-// method, and any [MAC], is an error that wraps [jwt.ErrInvalidKeyType]. JWK never
-// calls KMS.
+// JWK returns the JWK of a public key whose tokens are signed with m. Its alg
+// is that of m, its use is "sig" and its kid is the [Thumbprint]. key is a
+// public key or a value with a method Public() crypto.PublicKey, such as a
+// Signer. If key does not fit m, or is a [MAC], the error wraps
+// [jwt.ErrInvalidKeyType]. JWK does not call KMS.
 func (m *SigningMethod) JWK(key crypto.PublicKey) (JWK, error) {
 	pub := publicOf(key)
 	if !m.fits(pub) {
@@ -58,12 +61,13 @@ func (m *SigningMethod) JWK(key crypto.PublicKey) (JWK, error) {
 }
 
 // Thumbprint returns the RFC 7638 thumbprint of a public key with SHA-256, in
-// base64url without padding: 43 characters. It is a good kid: it follows from the
-// key alone, so that every issuer and every replica of a multi-Region key arrives
-// at the same one, and it says nothing about the AWS account, as an ARN would. key
-// is what [MethodFor] takes; for any other key, and for a [MAC], whose key nobody
-// has, the error names it and wraps [jwt.ErrInvalidKeyType]. Thumbprint never calls
-// KMS.
+// base64url without padding, which has 43 characters. It serves well as a kid.
+// It depends only on the key, so all issuers and all replicas of a multi-Region
+// key have the same one. Unlike an ARN, it does not reveal the AWS account.
+//
+// key is one that [MethodFor] takes, except for a [MAC], which has no public
+// key. For any other key the error describes it and wraps
+// [jwt.ErrInvalidKeyType]. Thumbprint does not call KMS.
 func Thumbprint(key crypto.PublicKey) (string, error) {
 	pub := publicOf(key)
 	jwk, err := JWK{}, jwt.ErrInvalidKeyType
@@ -76,9 +80,9 @@ func Thumbprint(key crypto.PublicKey) (string, error) {
 	return thumbprint(jwk)
 }
 
-// thumbprint returns the thumbprint of a key with these members, which are the
-// required ones (RFC 7638 section 3.2 for EC and RSA, RFC 8037 section 2 for
-// OKP, RFC 9964 section 6 for AKP).
+// thumbprint returns the thumbprint of a key with the required members (RFC
+// 7638 section 3.2 for EC and RSA, RFC 8037 section 2 for OKP, RFC 9964 section
+// 6 for AKP).
 func thumbprint(required JWK) (string, error) {
 	data, err := json.Marshal(required)
 	if err != nil {

@@ -1,4 +1,4 @@
-//lint:file-ignore SA1019 no constructor makes a point that is not on its curve
+//lint:file-ignore SA1019 There is no constructor for a point off its curve.
 
 package jwtkms_test
 
@@ -25,7 +25,7 @@ import (
 	"github.com/kmssign/kmssign/jwtkms"
 )
 
-// The example of RFC 7638 section 3.1.
+// The expected value is from RFC 7638 section 3.1.
 func TestThumbprintRFC7638(t *testing.T) {
 	n, err := base64.RawURLEncoding.DecodeString("0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4" +
 		"cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf" +
@@ -40,8 +40,9 @@ func TestThumbprintRFC7638(t *testing.T) {
 	}
 }
 
-// RFC 8037 appendix A: the key of A.1, its thumbprint in A.3, and the signature of
-// A.4, which is the only one, because Ed25519 is deterministic.
+// The key is from RFC 8037 appendix A.1, its thumbprint from A.3, and the
+// signature from A.4. Ed25519 is deterministic, so Sign must return exactly
+// that signature.
 func TestRFC8037(t *testing.T) {
 	decode := func(s string) []byte {
 		b, err := base64.RawURLEncoding.DecodeString(s)
@@ -63,9 +64,9 @@ func TestRFC8037(t *testing.T) {
 	}
 }
 
-// RFC 9964: its example keys, whose seeds are all zeros, their thumbprints, and
-// its example tokens, which are signed deterministically. Of their signatures the
-// two ends stand here.
+// The keys are the examples of RFC 9964, whose seeds are all zeros. The test
+// compares their thumbprints, and the two ends of the example signatures, which
+// are deterministic.
 func TestRFC9964(t *testing.T) {
 	const payload = "SXTigJlzIGEgZGFuZ2Vyb3VzIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIgZG9vci4"
 	for _, tt := range []struct {
@@ -104,8 +105,8 @@ func TestRFC9964(t *testing.T) {
 	}
 }
 
-// Coordinates keep their leading zeros (RFC 7518 section 6.2.1.2): one key in
-// 128 has one, on P-521 nearly every second.
+// Coordinates keep their leading zeros (RFC 7518 section 6.2.1.2). The test
+// makes keys until the x coordinate has one.
 func TestThumbprintKeepsLeadingZeros(t *testing.T) {
 	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()} {
 		size := (curve.Params().BitSize + 7) / 8
@@ -153,8 +154,8 @@ func TestThumbprintRefuses(t *testing.T) {
 	}
 }
 
-// A JWK carries what verifiers need and nothing else. The judges that parse it are
-// go-jose and jwx, in the examples.
+// A JWK has the members that verifiers need and no others. The examples test it
+// with the parsers of go-jose and jwx.
 func TestJWK(t *testing.T) {
 	keys := publicKeys(t)
 	for name, want := range map[string]struct {
@@ -196,7 +197,7 @@ func TestJWK(t *testing.T) {
 	}
 }
 
-// The EC key of RFC 7517 appendix A.1, member for member.
+// The key and the members are the EC key of RFC 7517 appendix A.1.
 func TestJWKOfTheRFCs(t *testing.T) {
 	x, y := "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"
 	point := []byte{4}

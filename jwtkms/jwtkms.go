@@ -1,51 +1,59 @@
-// Package jwtkms lets golang-jwt sign tokens with any [crypto.Signer]: a key in
-// AWS KMS through package kmssigner, a PKCS #11 token, a TPM, a plain
-// *ecdsa.PrivateKey in a test.
+// Package jwtkms provides golang-jwt signing methods that sign with any
+// [crypto.Signer]: a key in AWS KMS through package kmssigner, a key in a
+// PKCS #11 token or a TPM, or an *ecdsa.PrivateKey in a test.
 //
 //	token := jwt.NewWithClaims(jwtkms.ES256, claims)
 //	token.Header["kid"] = kid
 //	compact, err := token.SignedString(signer.WithContext(ctx))
 //
-// golang-jwt's own methods insist on private keys in memory. These take a
-// Signer, check that its key is one that the algorithm may be used with, and
-// turn the DER of an ECDSA signature into the fixed-width R‖S that JWS wants
-// (RFC 7518 section 3.4).
+// golang-jwt's own methods need the private key in memory. The methods of this
+// package take a Signer instead. They check that its key is one that the
+// algorithm may be used with, and they convert an ECDSA signature from DER to
+// the fixed-width R‖S of JWS (RFC 7518 section 3.4).
 //
-// # Which method
+// # Methods
 //
-//   - ES256, ES384 and ES512 (RFC 7518) go with keys on P-256, P-384 and P-521,
-//     ES256K (RFC 8812) with keys on secp256k1; no other pairing is allowed.
-//   - The RS and PS methods (RFC 7518) go with RSA keys of at least 2048 bits. PS
-//     signatures have a salt as long as the hash, and Verify accepts no other.
-//   - EdDSA (RFC 8037) and Ed25519 (RFC 9864) are two names for one signature.
-//     The newer is the exact one, the older the one that verifiers know today.
-//   - MLDSA44, MLDSA65 and MLDSA87 (RFC 9964) go with the ML-DSA keys of their
-//     size, with an empty context.
-//   - HS256, HS384 and HS512 (RFC 7518) go with a [MAC], such as an HMAC key in KMS.
+//   - ES256, ES384 and ES512 (RFC 7518) sign with a key on P-256, P-384 and
+//     P-521, and ES256K (RFC 8812) with a key on secp256k1. No other pair of
+//     algorithm and curve is allowed.
+//   - RS256, RS384, RS512, PS256, PS384 and PS512 (RFC 7518) sign with an RSA
+//     key of at least 2048 bits. The salt of a PS signature is as long as the
+//     hash, and Verify rejects every other length.
+//   - EdDSA (RFC 8037) and Ed25519 (RFC 9864) are two names for the same
+//     signature, made with an Ed25519 key. RFC 9864 deprecates EdDSA because
+//     the name does not say which curve is used, but more verifiers know it.
+//   - MLDSA44, MLDSA65 and MLDSA87 (RFC 9964) sign with an ML-DSA key of that
+//     parameter set and with an empty context.
+//   - HS256, HS384 and HS512 (RFC 7518) sign with a [MAC], such as an HMAC key
+//     in KMS.
 //
-// [MethodFor] picks the method for a key.
+// [MethodFor] returns the method for a key.
 //
 // # Verifying
 //
-// The tokens are ordinary: [jwt.Parse] with golang-jwt's own methods and the
-// plain public key verifies them, and so does any JOSE library. Importing this
-// package registers nothing, so parsing goes on as before. golang-jwt knows
-// neither ES256K nor Ed25519 nor ML-DSA; to parse such tokens call [Register]
-// once. To parse with a method of this package in place of golang-jwt's of the
-// same name, as HS256 with a KMS key demands, see [SigningMethod.Keyfunc].
+// The tokens are ordinary JWTs. [jwt.Parse] verifies them with golang-jwt's own
+// methods and the public key, and so does any JOSE library. Importing this
+// package registers nothing, so it does not change how a program parses tokens.
+// golang-jwt lacks ES256K, Ed25519 and ML-DSA. To parse such tokens, call
+// [Register] once. [SigningMethod.Keyfunc] makes the parser verify with a
+// method of this package. HS256, HS384 and HS512 with a KMS key need it,
+// because golang-jwt's methods of these names need the secret in memory.
 //
 // # Publishing keys
 //
-// [SigningMethod.JWK] makes the JWK of a public key, and [Thumbprint] its kid. To change
-// keys, and to serve a JWKS, see package keyring.
+// [SigningMethod.JWK] returns the JWK of a public key, and [Thumbprint] its
+// kid. For changing keys and serving a JWKS, see package keyring.
 //
 // # Cost
 //
-// A token costs one signature of the Signer, so one Sign call of a KMS key. It
-// may be of any size, but for Ed25519 and HMAC keys in KMS, which take 4096
-// bytes: header, claims and the dot between them, in base64url, so claims of
-// about 3000 bytes. Verifying with a public key costs no call; verifying HS256,
-// HS384 and HS512 with a KMS key costs one each time.
+// Each token costs one signature, which is one Sign or GenerateMac call for a
+// KMS key. Verifying with a public key makes no call. Verifying HS256, HS384 or
+// HS512 with a KMS key makes one VerifyMac call each time.
+//
+// For Ed25519 and HMAC keys KMS takes messages of at most 4096 bytes. The
+// message is the header and the claims in base64url with a dot between them, so
+// the claims may have about 3000 bytes. Tokens signed with other keys may have
+// any size.
 package jwtkms
 
 import (
@@ -66,17 +74,21 @@ type SigningMethod struct {
 // "ML-DSA-44".
 func (m *SigningMethod) Alg() string { return m.alg }
 
-// Sign signs signingString with key, a [crypto.Signer], or a [MAC] for the HS
-// methods, and returns the signature as JWS carries it: for the ES methods R‖S of
-// 64, 96 or 132 bytes, for all others what the Signer makes. golang-jwt calls it
-// from SignedString; to bound or cancel it, pass a Signer that carries a context,
-// such as kmssigner.Signer's WithContext returns.
+// Sign signs signingString with key and returns the signature in the form of
+// JWS. key is a [crypto.Signer], or a [MAC] for HS256, HS384 and HS512. The
+// signature of an ES method is R‖S of 64, 96 or 132 bytes. All other signatures
+// are returned as the key made them.
 //
-// Sign costs one signature of the Signer; a key of another type or on another
-// curve than the method's is refused before that, with an error that wraps
-// [jwt.ErrInvalidKeyType]. The Signer's own errors are wrapped. Length and
-// encoding of its answer are checked, but Sign does not verify it: kmssigner has
-// done so already.
+// Sign calls the key once, which for a KMS key is one Sign or GenerateMac call.
+// If key does not fit the method, because it is of another type, on another
+// curve or too short, Sign returns an error that wraps [jwt.ErrInvalidKeyType]
+// before it calls the key. Errors from the key are wrapped. Sign checks the
+// length and the encoding of the signature. It does not verify the signature,
+// which a *kmssigner.Signer has already done.
+//
+// [jwt.Token.SignedString] calls Sign without a context. To cancel the call or
+// to set a deadline, pass a key that carries a context, such as the result of
+// kmssigner's Signer.WithContext.
 func (m *SigningMethod) Sign(signingString string, key any) ([]byte, error) {
 	pub, ok := m.public(key)
 	if !ok {
@@ -96,13 +108,18 @@ func (m *SigningMethod) Sign(signingString string, key any) ([]byte, error) {
 	return sig, nil
 }
 
-// Verify checks that sig, as JWS carries it, is a signature over signingString
-// by key: a public key, or anything with a method Public() crypto.PublicKey,
-// such as the Signer itself, or a [MAC] for the HS methods. A key of another type
-// or on another curve than the method's is an error that wraps
-// [jwt.ErrInvalidKeyType]; a signature that does not verify is the error that
-// golang-jwt's own method has, [jwt.ErrSignatureInvalid] for the HS and ML-DSA methods;
-// [ErrNotChecked] says that a MAC could not be asked. Only a MAC calls KMS.
+// Verify returns nil if sig, in the form of JWS, is a valid signature over
+// signingString by key. key is a public key, a value with a method
+// Public() crypto.PublicKey, such as a Signer, or a [MAC] for HS256, HS384 and
+// HS512. Only a MAC calls KMS.
+//
+// If key does not fit the method, the error wraps [jwt.ErrInvalidKeyType]. If
+// the signature is invalid, the error is that of golang-jwt's method of the
+// same name: [jwt.ErrECDSAVerification] for the ES methods,
+// [rsa.ErrVerification] for the RS and PS methods, [jwt.ErrEd25519Verification]
+// for EdDSA and Ed25519, and [jwt.ErrSignatureInvalid] for the HS and ML-DSA
+// methods. If a MAC could not check the signature, the error wraps
+// [ErrNotChecked].
 func (m *SigningMethod) Verify(signingString string, sig []byte, key any) error {
 	if set, ok := key.(keySet); ok {
 		return set.verify(m, signingString, sig)
@@ -114,18 +131,21 @@ func (m *SigningMethod) Verify(signingString string, sig []byte, key any) error 
 	return m.verify(signingString, sig, key)
 }
 
+// misfit returns the error for a key that does not fit m.
 func (m *SigningMethod) misfit(key any) error {
 	return fmt.Errorf("jwtkms: %s wants %s, got %s: %w", m.alg, m.wants(), describe(key), jwt.ErrInvalidKeyType)
 }
 
-// MethodFor returns the method to sign with for a public key, for anything with a
-// method Public() crypto.PublicKey, such as a Signer, or for a [MAC]: the one
-// method of an *ecdsa.PublicKey on P-256, P-384, P-521 or secp256k1, of an
-// *mldsa.PublicKey and of a MAC of 32, 48 or 64 bytes; for an *rsa.PublicKey of at
-// least 2048 bits RS256, and for an ed25519.PublicKey EdDSA, both because every
-// verifier of such keys knows them: few know the name Ed25519 yet, golang-jwt among
-// those that do not. For any other key the error names it and wraps
-// [jwt.ErrInvalidKeyType].
+// MethodFor returns the method to sign with for a key. The key is a public key,
+// a value with a method Public() crypto.PublicKey, such as a Signer, or a
+// [MAC].
+//
+// An *ecdsa.PublicKey on P-256, P-384, P-521 or secp256k1, an *mldsa.PublicKey,
+// and a MAC of 32, 48 or 64 bytes each have only one method. For an
+// *rsa.PublicKey of at least 2048 bits MethodFor returns [RS256], and for an
+// ed25519.PublicKey it returns [EdDSA], because these are the names that the
+// most verifiers know. For any other key it returns an error that describes the
+// key and wraps [jwt.ErrInvalidKeyType].
 func MethodFor(key crypto.PublicKey) (*SigningMethod, error) {
 	key = publicOf(key)
 	for _, m := range methods {

@@ -1,4 +1,4 @@
-//lint:file-ignore SA1019 no constructor makes the broken keys
+//lint:file-ignore SA1019 There is no constructor for the broken keys.
 
 package jwtkms_test
 
@@ -34,9 +34,9 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// methods has every method that signs with a public key, golang-jwt's own of the
-// same name if it has one, a key spec to sign with, and the size of a signature
-// with that key.
+// methods lists the methods for keys with a public key. stock is golang-jwt's
+// method of the same name, or nil. spec is a key to sign with, and size is the
+// length of its signatures in bytes.
 var methods = []struct {
 	method *jwtkms.SigningMethod
 	stock  jwt.SigningMethod
@@ -60,8 +60,8 @@ var methods = []struct {
 	{jwtkms.MLDSA87, nil, types.KeySpecMlDsa87, 4627},
 }
 
-// foreignVerify verifies a signature with code that is not this module's:
-// golang-jwt's own method, or the package of the algorithm that it lacks.
+// foreignVerify verifies a signature with code from outside this module: stock,
+// or the package of the algorithm if stock is nil.
 func foreignVerify(stock jwt.SigningMethod, signed string, sig []byte, pub crypto.PublicKey) error {
 	if stock != nil {
 		return stock.Verify(signed, sig, pub)
@@ -91,8 +91,8 @@ func newSigner(t *testing.T, client kmssigner.Client, keyID string) *kmssigner.S
 	return signer
 }
 
-// stockVerify is what a receiver does who has golang-jwt, the public key, and
-// has never heard of this module.
+// stockVerify parses a token as a receiver does that has only golang-jwt and
+// the public key.
 func stockVerify(token, alg string, pub crypto.PublicKey) (*jwt.Token, error) {
 	return jwt.Parse(token, func(*jwt.Token) (any, error) { return pub, nil }, jwt.WithValidMethods([]string{alg}))
 }
@@ -110,7 +110,8 @@ func TestTokens(t *testing.T) {
 			keyID := fake.AddKey(m.spec)
 			for backend, client := range map[string]kmssigner.Client{"memory": fake, "wire": wire} {
 				signer := newSigner(t, client, keyID)
-				// The second token is longer than KMS takes as a message.
+				// The second token is longer than the messages
+				// that KMS takes.
 				for _, subject := range []string{"alice", strings.Repeat("a", 5000)} {
 					token := jwt.NewWithClaims(m.method, jwt.MapClaims{"sub": subject})
 					compact, err := token.SignedString(signer.WithContext(t.Context()))
@@ -158,7 +159,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// A Keyfunc is for one algorithm, whatever the token says.
+// A Keyfunc accepts only tokens of its own algorithm.
 func TestKeyfuncRefusesOtherAlgs(t *testing.T) {
 	fake := kmstest.New()
 	signer := newSigner(t, fake, fake.AddKey(types.KeySpecRsa2048))
@@ -179,8 +180,8 @@ func TestKeyfuncRefusesOtherAlgs(t *testing.T) {
 	}
 }
 
-// Any crypto.Signer will do, and no token fails because R or S came out short:
-// of 600 about five have one that does.
+// A plain private key signs as well. R or S is shorter than its field in about
+// one signature of 128, so 600 tokens include some.
 func TestPlainPrivateKey(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), nil)
 	if err != nil {
@@ -197,7 +198,7 @@ func TestPlainPrivateKey(t *testing.T) {
 	}
 }
 
-// registered is what golang-jwt's registry holds before any test has run.
+// registered is the content of golang-jwt's registry before any test has run.
 var registered = jwt.GetAlgorithms()
 
 func TestImportRegistersNothing(t *testing.T) {
@@ -217,7 +218,7 @@ func TestImportRegistersNothing(t *testing.T) {
 	}
 }
 
-// stub is a crypto.Signer that answers as it is told.
+// A stub is a crypto.Signer that returns fixed values and counts its calls.
 type stub struct {
 	public crypto.PublicKey
 	sig    []byte
@@ -286,9 +287,8 @@ func publicKeys(t *testing.T) map[string]crypto.PublicKey {
 	return keys
 }
 
-// A method is used with its own kind of key only, to sign and to verify. In
-// particular a key on secp256k1, with 32-byte coordinates like P-256's, is not
-// one for ES256.
+// A method signs and verifies only with keys that fit it. In particular, ES256
+// refuses keys on secp256k1, whose coordinates have 32 bytes as on P-256.
 func TestKeyMustFit(t *testing.T) {
 	keys := publicKeys(t)
 	fits := map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "RSA-2048": "RS256 RS384 RS512 PS256 PS384 PS512",
@@ -321,7 +321,8 @@ func TestKeyMustFit(t *testing.T) {
 	}
 }
 
-// The ES256 token of a secp256k1 key: golang-jwt's own method lets it pass.
+// golang-jwt's ES256 accepts a token signed with a secp256k1 key. Ours does
+// not.
 func TestVerifyRefusesSecp256k1(t *testing.T) {
 	private, err := secp256k1.GeneratePrivateKey()
 	if err != nil {
@@ -341,8 +342,8 @@ func TestVerifyRefusesSecp256k1(t *testing.T) {
 	}
 }
 
-// Signatures come from strangers: any length must be safe, and only the exact
-// one is right.
+// Signatures come from untrusted parties. Verify must refuse every other length
+// than the exact one, and must not panic.
 func TestVerifyRefusesSignatures(t *testing.T) {
 	fake := kmstest.New()
 	for _, m := range methods {
@@ -376,8 +377,8 @@ func TestVerifyRefusesSignatures(t *testing.T) {
 	}
 }
 
-// RFC 7518 section 3.5 allows a salt as long as the hash and no other;
-// golang-jwt's own methods accept any.
+// RFC 7518 section 3.5 allows only a salt as long as the hash. golang-jwt's
+// methods accept all lengths.
 func TestVerifyRefusesOtherSalts(t *testing.T) {
 	key, err := rsa.GenerateKey(nil, 2048)
 	if err != nil {
@@ -398,8 +399,8 @@ func TestVerifyRefusesOtherSalts(t *testing.T) {
 	}
 }
 
-// A Signer that can sign messages gets the message: hashing here would make a policy
-// that demands MessageType RAW refuse the call.
+// Sign passes the message, not a digest, to a Signer that takes messages. A
+// policy that demands MessageType RAW would refuse a digest.
 func TestMessagesReachTheSigner(t *testing.T) {
 	fake := kmstest.New()
 	signer, err := kmssigner.New(t.Context(), fake, fake.AddKey(types.KeySpecEccNistP256), func(o *kmssigner.Options) { o.PreferRaw = true })
@@ -416,8 +417,8 @@ func TestMessagesReachTheSigner(t *testing.T) {
 	}
 }
 
-// ES256K signs and verifies in FIPS 140-only mode, in which crypto/ecdsa panics on its
-// curve.
+// ES256K signs and verifies in FIPS 140-only mode, in which crypto/ecdsa panics
+// on secp256k1.
 func TestES256KInFIPSMode(t *testing.T) {
 	if os.Getenv("JWTKMS_TEST_FIPS") == "" {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestES256KInFIPSMode$", "-test.v")
@@ -441,7 +442,7 @@ func TestES256KInFIPSMode(t *testing.T) {
 	}
 }
 
-// What the Signer answers is looked at, and its errors come through.
+// Sign checks what the Signer returns and wraps its errors.
 func TestSignChecksTheSigner(t *testing.T) {
 	keys := publicKeys(t)
 	outage := errors.New("outage")
@@ -451,7 +452,7 @@ func TestSignChecksTheSigner(t *testing.T) {
 		signer stub
 		want   string
 	}{
-		{"DER that is none", jwtkms.ES256, stub{public: keys["P-256"], sig: []byte("garbage")}, "jwtkms: ES256: jwtkms_test.stub made a bad signature: derconv:"},
+		{"not DER", jwtkms.ES256, stub{public: keys["P-256"], sig: []byte("garbage")}, "jwtkms: ES256: jwtkms_test.stub made a bad signature: derconv:"},
 		{"nothing", jwtkms.ES256, stub{public: keys["P-256"]}, "made a bad signature: derconv:"},
 		{"R‖S already", jwtkms.ES256, stub{public: keys["P-256"], sig: make([]byte, 64)}, "made a bad signature: derconv:"},
 		{"RSA, short by one", jwtkms.PS256, stub{public: keys["RSA-2048"], sig: make([]byte, 255)}, "made a bad signature: it has 255 bytes, want 256"},
@@ -471,7 +472,7 @@ func TestSignChecksTheSigner(t *testing.T) {
 	}
 }
 
-// pending is a KMS whose Sign waits for the context to end.
+// A pending KMS does not answer Sign before the context is done.
 type pending struct {
 	kmssigner.Client
 	started chan struct{}
@@ -498,7 +499,7 @@ func TestCancelInFlight(t *testing.T) {
 	}
 }
 
-// KMS's typed errors are there for whoever calls SignedString.
+// The error of SignedString wraps the typed errors of KMS.
 func TestErrorsOfKMS(t *testing.T) {
 	fake := kmstest.New()
 	keyID := fake.AddKey(types.KeySpecEccNistP256)

@@ -7,31 +7,37 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Keyfunc returns a [jwt.Keyfunc] for tokens that are signed with this method and
-// one of these keys, each of which is what Verify takes; they are tried in turn. It
-// makes golang-jwt verify with this method even where it has its own of the same
-// name, and changes nothing for other tokens:
+// Keyfunc returns a [jwt.Keyfunc] for tokens that were signed with m and one of
+// the keys:
 //
-//	token, err := jwt.Parse(compact, jwtkms.HS256.Keyfunc(mac.WithContext(ctx)))
+//	jwt.Parse(compact, jwtkms.HS256.Keyfunc(mac.WithContext(ctx)))
 //
-// A token whose header names another algorithm is unverifiable
-// ([jwt.ErrTokenUnverifiable]). It is safe for concurrent use.
+// Each key is one that [SigningMethod.Verify] takes. They are tried in order
+// until one verifies the signature. The parser then verifies with m even if
+// golang-jwt has a method of the same name. Other calls of the parser are not
+// affected.
+//
+// A token whose header names another algorithm is rejected with
+// [jwt.ErrTokenUnverifiable]. The Keyfunc is safe for concurrent use.
 func (m *SigningMethod) Keyfunc(keys ...any) jwt.Keyfunc {
 	return func(token *jwt.Token) (any, error) {
 		if alg := token.Header["alg"]; alg != m.alg {
 			return nil, fmt.Errorf("jwtkms: the token's alg is %v, want %s", alg, m.alg)
 		}
-		// The parser looks at Method after it has asked for the key.
+		// The parser verifies with the Method that it finds here after
+		// this function has returned.
 		token.Method = m
 		return keySet(keys), nil
 	}
 }
 
-// A keySet does what [jwt.VerificationKeySet] does, except that a key that could not
-// be asked is not forgotten because the next one says no: that would make a forgery of
-// an outage.
+// A keySet is like a [jwt.VerificationKeySet], but an [ErrNotChecked] of one
+// key takes precedence over a failed verification with another. Otherwise an
+// outage would look like a forgery.
 type keySet []any
 
+// verify tries the keys in order. It returns nil at the first that verifies
+// sig.
 func (set keySet) verify(m *SigningMethod, signingString string, sig []byte) error {
 	err := fmt.Errorf("jwtkms: %s has no key to verify with: %w", m.alg, jwt.ErrInvalidKey)
 	for i, key := range set {

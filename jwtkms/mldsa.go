@@ -55,8 +55,8 @@ func (mldsaAlgorithm) describe(pub any) string {
 	return fmt.Sprintf("an %v key", key.Parameters())
 }
 
-// jwk returns the members of RFC 9964 section 3. For these keys alg is one of
-// them.
+// jwk returns the members of RFC 9964 section 3. alg is one of the required
+// members.
 func (mldsaAlgorithm) jwk(pub any) (JWK, error) {
 	key := pub.(*mldsa.PublicKey)
 	if !usableMLDSA(key) {

@@ -9,16 +9,20 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
+// registering makes the check and the registration in [Register] one step.
 var registering sync.Mutex
 
-// Register makes golang-jwt's parser know algorithms that it lacks: ES256K, Ed25519,
-// ML-DSA-44, ML-DSA-65 and ML-DSA-87, or, of these, only the methods given. The registry
-// is golang-jwt's own and one for the whole process, so this is for package main to
-// call, once or more often. Signing needs no registration, and what golang-jwt has
-// stays its own.
+// Register registers methods with golang-jwt, so that its parser can verify
+// their tokens. The methods may be [ES256K], [Ed25519], [MLDSA44], [MLDSA65]
+// and [MLDSA87], which golang-jwt lacks. Without arguments Register registers
+// all five. Signing needs no registration.
 //
-// If one of the names is registered to another method already, Register changes
-// nothing and returns an error that names it: register the others alone.
+// golang-jwt's registry is global to the process, so Register is for package
+// main to call. It may be called more than once and from several goroutines.
+//
+// If the name of a method is already registered to another method, or
+// golang-jwt has its own, Register registers nothing and returns an error that
+// names all such methods. The others can then be registered by themselves.
 func Register(methods ...*SigningMethod) error {
 	registering.Lock()
 	defer registering.Unlock()
@@ -28,9 +32,9 @@ func Register(methods ...*SigningMethod) error {
 	var errs []error
 	for _, m := range methods {
 		if other := jwt.GetSigningMethod(m.alg); other != nil && other != jwt.SigningMethod(m) {
-			errs = append(errs, fmt.Errorf("jwtkms: %s is registered to a %T already", m.alg, other))
+			errs = append(errs, fmt.Errorf("jwtkms: %s is already registered to a %T", m.alg, other))
 		} else if !slices.Contains(missing, m) {
-			errs = append(errs, fmt.Errorf("jwtkms: %s is not one that golang-jwt lacks", m.alg))
+			errs = append(errs, fmt.Errorf("jwtkms: golang-jwt has its own %s", m.alg))
 		}
 	}
 	if errs != nil {

@@ -15,7 +15,7 @@ import (
 
 func TestRegister(t *testing.T) {
 	var wg sync.WaitGroup
-	for range 8 { // idempotent, and at once
+	for range 8 { // repeated and concurrent calls
 		wg.Go(func() {
 			if err := jwtkms.Register(); err != nil {
 				t.Error(err)
@@ -37,7 +37,8 @@ func TestRegister(t *testing.T) {
 	}
 }
 
-// In a process of its own: the registry forgets nothing.
+// The test runs in a process of its own, because nothing can be removed from
+// the registry.
 func TestRegisterRefusesToReplace(t *testing.T) {
 	if os.Getenv("JWTKMS_TEST_REGISTERED") == "" {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRegisterRefusesToReplace$", "-test.v")
@@ -50,7 +51,7 @@ func TestRegisterRefusesToReplace(t *testing.T) {
 	other := &jwt.SigningMethodECDSA{Name: "ES256K"}
 	jwt.RegisterSigningMethod("ES256K", func() jwt.SigningMethod { return other })
 	err := jwtkms.Register()
-	if err == nil || !strings.Contains(err.Error(), "jwtkms: ES256K is registered to a *jwt.SigningMethodECDSA already") {
+	if err == nil || !strings.Contains(err.Error(), "jwtkms: ES256K is already registered to a *jwt.SigningMethodECDSA") {
 		t.Errorf("error %v, want it to name ES256K and the other method", err)
 	}
 	if err == nil || strings.Contains(err.Error(), "ML-DSA") {
@@ -64,7 +65,7 @@ func TestRegisterRefusesToReplace(t *testing.T) {
 		t.Errorf("Register of two that are free: %v", err)
 	}
 	err = jwtkms.Register(jwtkms.ES256K, jwtkms.Ed25519, jwtkms.RS256)
-	for _, want := range []string{"ES256K is registered", "Ed25519 is registered", "RS256 is registered to a *jwt.SigningMethodRSA already"} {
+	for _, want := range []string{"ES256K is already registered", "Ed25519 is already registered", "RS256 is already registered to a *jwt.SigningMethodRSA"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}

@@ -20,16 +20,17 @@ func newRS(stock *jwt.SigningMethodRSA) *SigningMethod {
 	return &SigningMethod{stock.Alg(), rsaAlgorithm{signature{stock.Hash}, stock}}
 }
 
-// newPS makes a PS method that verifies as strictly as it signs: golang-jwt's
-// own takes a salt of any length when verifying, RFC 7518 section 3.5 allows
-// one.
+// newPS returns a method that verifies only signatures whose salt is as long as
+// the hash, as RFC 7518 section 3.5 demands. golang-jwt's method accepts salts
+// of any length.
 func newPS(lax *jwt.SigningMethodRSAPSS) *SigningMethod {
 	opts := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: lax.Hash}
 	strict := &jwt.SigningMethodRSAPSS{SigningMethodRSA: lax.SigningMethodRSA, Options: opts}
 	return &SigningMethod{lax.Alg(), rsaAlgorithm{signature{opts}, strict}}
 }
 
-// RFC 7518 sections 3.3 and 3.5.
+// minRSABits is the minimum length of the modulus (RFC 7518 sections 3.3 and
+// 3.5).
 const minRSABits = 2048
 
 func (rsaAlgorithm) wants() string { return fmt.Sprintf("an RSA key of at least %d bits", minRSABits) }
@@ -39,7 +40,8 @@ func (rsaAlgorithm) fits(pub any) bool {
 	return ok && usableRSA(key) && key.N.BitLen() >= minRSABits
 }
 
-// usableRSA reports whether key has numbers that can be a public key's.
+// usableRSA reports whether key has a modulus and an exponent that may be those
+// of a public key.
 func usableRSA(key *rsa.PublicKey) bool {
 	return key != nil && key.N != nil && key.N.Sign() > 0 && key.E > 1
 }
@@ -69,7 +71,7 @@ func (rsaAlgorithm) jwk(pub any) (JWK, error) {
 	if !usableRSA(key) {
 		return JWK{}, jwt.ErrInvalidKeyType
 	}
-	// Unsigned, big-endian, without leading zeros.
+	// Both numbers are unsigned, big-endian and without leading zeros.
 	b64 := base64.RawURLEncoding.EncodeToString
 	return JWK{Kty: "RSA", E: b64(big.NewInt(int64(key.E)).Bytes()), N: b64(key.N.Bytes())}, nil
 }
