@@ -116,38 +116,6 @@ func TestHSAgreesWithStock(t *testing.T) {
 	}
 }
 
-// Keyfunc finds the right key in any position. An error of a key that could not
-// be asked takes precedence over the refusal of another.
-func TestKeyfuncOfSeveralKeys(t *testing.T) {
-	fake := kmstest.New()
-	current, previous := newHMAC(t, fake, fake.AddKey(types.KeySpecHmac256)), newHMAC(t, fake, fake.AddKey(types.KeySpecHmac256))
-	other := newHMAC(t, fake, fake.AddKey(types.KeySpecHmac256))
-	compact, err := jwt.New(jwtkms.HS256).SignedString(previous)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	down := current.WithContext(ctx)
-	for _, tt := range []struct {
-		reason string
-		keys   []any
-		is     error
-	}{
-		{"the second fits", []any{current, previous}, nil},
-		{"the first fits", []any{previous, current}, nil},
-		{"one is down, the second fits", []any{down, previous}, nil},
-		{"neither fits", []any{current, other}, jwt.ErrSignatureInvalid},
-		{"one is down, the second refuses", []any{down, other}, jwtkms.ErrNotChecked},
-		{"the first refuses, the second is down", []any{other, down}, jwtkms.ErrNotChecked},
-		{"no key", nil, jwt.ErrInvalidKey},
-	} {
-		if _, err := jwt.Parse(compact, jwtkms.HS256.Keyfunc(tt.keys...)); !errors.Is(err, tt.is) {
-			t.Errorf("%s: %v, want %v", tt.reason, err, tt.is)
-		}
-	}
-}
-
 // golang-jwt's parser returns ErrTokenSignatureInvalid for an outage and for a
 // forgery. The wrapped errors differ.
 func TestOutageIsNotForgery(t *testing.T) {

@@ -13,6 +13,26 @@ import (
 	"github.com/kmssign/kmssign/jwtkms"
 )
 
+// registered is the content of golang-jwt's registry before any test has run.
+var registered = jwt.GetAlgorithms()
+
+func TestImportRegistersNothing(t *testing.T) {
+	stock := []string{"none", "HS256", "HS384", "HS512"}
+	for _, m := range methods {
+		if m.stock == nil {
+			continue
+		}
+		stock = append(stock, m.stock.Alg())
+		if got := jwt.GetSigningMethod(m.stock.Alg()); got != m.stock {
+			t.Errorf("GetSigningMethod(%q) is %T, want golang-jwt's own", m.stock.Alg(), got)
+		}
+	}
+	slices.Sort(stock)
+	if got := slices.Sorted(slices.Values(registered)); !slices.Equal(got, stock) {
+		t.Errorf("registered algorithms %q, want golang-jwt's own %q", got, stock)
+	}
+}
+
 func TestRegister(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 { // repeated and concurrent calls
