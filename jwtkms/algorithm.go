@@ -2,11 +2,13 @@ package jwtkms
 
 import (
 	"crypto"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"filippo.io/mldsa"
@@ -97,11 +99,8 @@ type signature struct {
 func (signature) signer() string { return "a crypto.Signer" }
 
 func (signature) public(key any) (pub any, ok bool) {
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, false
-	}
-	return signer.Public(), true
+	_, ok = key.(crypto.Signer)
+	return publicOf(key), ok
 }
 
 func (s signature) sign(msg []byte, key any) ([]byte, error) {
@@ -117,12 +116,23 @@ func checkLength(sig []byte, want int) error {
 }
 
 // publicOf returns the public key of a Signer or of any other value that has
-// one. It returns all other keys unchanged.
+// one. It returns all other keys unchanged, which includes private keys of the
+// standard library whose Public would panic.
 func publicOf(key any) any {
-	if k, ok := key.(interface{ Public() crypto.PublicKey }); ok {
-		return k.Public()
+	k, ok := key.(interface{ Public() crypto.PublicKey })
+	if !ok || isNil(key) {
+		return key
 	}
-	return key
+	if k, ok := key.(ed25519.PrivateKey); ok && len(k) != ed25519.PrivateKeySize {
+		return key
+	}
+	return k.Public()
+}
+
+// isNil reports whether key is a nil pointer, whose methods may panic.
+func isNil(key any) bool {
+	v := reflect.ValueOf(key)
+	return v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // algorithmOf returns an algorithm for the key type of pub, or nil if there is
@@ -143,6 +153,9 @@ func describe(key any) string {
 	}
 	if a := algorithmOf(key); a != nil {
 		return a.describe(key)
+	}
+	if isNil(key) {
+		return fmt.Sprintf("a nil %T", key)
 	}
 	return fmt.Sprintf("a %T", key)
 }

@@ -41,16 +41,18 @@ func newHS(alg string, size int) *SigningMethod {
 
 func (hs) signer() string { return "a jwtkms.MAC" }
 
-func (hs) public(key any) (pub any, ok bool) {
-	mac, ok := key.(MAC)
-	return mac, ok
+func (hs) public(key any) (pub any, ok bool) { return key, isMAC(key) }
+
+// isMAC reports whether key is a MAC whose methods can be called.
+func isMAC(key any) bool {
+	_, ok := key.(MAC)
+	return ok && !isNil(key)
 }
 
 func (a hs) wants() string { return fmt.Sprintf("a MAC of %d bytes", a.size) }
 
 func (a hs) fits(pub any) bool {
-	mac, ok := pub.(MAC)
-	return ok && mac.Size() == a.size
+	return isMAC(pub) && pub.(MAC).Size() == a.size
 }
 
 func (hs) sign(msg []byte, key any) ([]byte, error) { return key.(MAC).Generate(msg) }
@@ -68,11 +70,10 @@ func (a hs) verify(signingString string, sig []byte, pub any) error {
 }
 
 func (hs) describe(pub any) string {
-	mac, ok := pub.(MAC)
-	if !ok {
+	if !isMAC(pub) {
 		return ""
 	}
-	return fmt.Sprintf("a %T with MACs of %d bytes", mac, mac.Size())
+	return fmt.Sprintf("a %T with MACs of %d bytes", pub, pub.(MAC).Size())
 }
 
 func (hs) jwk(any) (JWK, error) {

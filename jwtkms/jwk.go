@@ -44,6 +44,9 @@ type JWKSet struct {
 // Signer. If key does not fit m, or is a [MAC], the error wraps
 // [jwt.ErrInvalidKeyType]. JWK does not call KMS.
 func (m *SigningMethod) JWK(key crypto.PublicKey) (JWK, error) {
+	if m.isZero() {
+		return JWK{}, errNoMethod
+	}
 	pub := publicOf(key)
 	if !m.fits(pub) {
 		return JWK{}, m.misfit(pub)

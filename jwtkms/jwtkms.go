@@ -17,7 +17,7 @@
 //     P-521, and ES256K (RFC 8812) with a key on secp256k1. No other pair of
 //     algorithm and curve is allowed.
 //   - RS256, RS384, RS512, PS256, PS384 and PS512 (RFC 7518) sign with an RSA
-//     key of at least 2048 bits. The salt of a PS signature is as long as the
+//     key of 2048 to 16384 bits. The salt of a PS signature is as long as the
 //     hash, and Verify rejects every other length.
 //   - EdDSA (RFC 8037) and Ed25519 (RFC 9864) are two names for the same
 //     signature, made with an Ed25519 key. RFC 9864 deprecates EdDSA because
@@ -58,21 +58,34 @@ package jwtkms
 
 import (
 	"crypto"
+	"errors"
 	"fmt"
 
 	"github.com/golang-jwt/jwt/v5"
 )
 
 // A SigningMethod is a [jwt.SigningMethod] for one JWS algorithm. It is
-// immutable and safe for concurrent use.
+// immutable and safe for concurrent use. The variables of this package, such as
+// [ES256], are its only values. The methods of a nil or zero SigningMethod
+// return an error.
 type SigningMethod struct {
-	alg string
-	algorithm
+	alg       string
+	algorithm // nil in a zero SigningMethod
 }
 
+var errNoMethod = errors.New("jwtkms: the SigningMethod is nil or zero, want one of package jwtkms, such as ES256")
+
+// isZero reports whether m is nil or zero.
+func (m *SigningMethod) isZero() bool { return m == nil || m.algorithm == nil }
+
 // Alg returns the algorithm's name in the token header, such as "ES256" or
-// "ML-DSA-44".
-func (m *SigningMethod) Alg() string { return m.alg }
+// "ML-DSA-44". It is empty if m is nil or zero.
+func (m *SigningMethod) Alg() string {
+	if m == nil {
+		return ""
+	}
+	return m.alg
+}
 
 // Sign signs signingString with key and returns the signature in the form of
 // JWS. key is a [crypto.Signer], or a [MAC] for HS256, HS384 and HS512. The
@@ -90,6 +103,9 @@ func (m *SigningMethod) Alg() string { return m.alg }
 // to set a deadline, pass a key that carries a context, such as the result of
 // kmssigner's Signer.WithContext.
 func (m *SigningMethod) Sign(signingString string, key any) ([]byte, error) {
+	if m.isZero() {
+		return nil, errNoMethod
+	}
 	pub, ok := m.public(key)
 	if !ok {
 		return nil, fmt.Errorf("jwtkms: %s signs with %s, got %s: %w", m.alg, m.signer(), describe(key), jwt.ErrInvalidKeyType)
@@ -121,6 +137,9 @@ func (m *SigningMethod) Sign(signingString string, key any) ([]byte, error) {
 // methods. If a MAC could not check the signature, the error wraps
 // [ErrNotChecked].
 func (m *SigningMethod) Verify(signingString string, sig []byte, key any) error {
+	if m.isZero() {
+		return errNoMethod
+	}
 	if set, ok := key.(keySet); ok {
 		return set.verify(m, signingString, sig)
 	}
@@ -142,7 +161,7 @@ func (m *SigningMethod) misfit(key any) error {
 //
 // An *ecdsa.PublicKey on P-256, P-384, P-521 or secp256k1, an *mldsa.PublicKey,
 // and a MAC of 32, 48 or 64 bytes each have only one method. For an
-// *rsa.PublicKey of at least 2048 bits MethodFor returns [RS256], and for an
+// *rsa.PublicKey of 2048 to 16384 bits MethodFor returns [RS256], and for an
 // ed25519.PublicKey it returns [EdDSA], because these are the names that the
 // most verifiers know. For any other key it returns an error that describes the
 // key and wraps [jwt.ErrInvalidKeyType].

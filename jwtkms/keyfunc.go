@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/kmssign/kmssign/internal/jws"
 )
 
 // Keyfunc returns a [jwt.Keyfunc] for tokens that were signed with m and one of
@@ -17,12 +19,23 @@ import (
 // golang-jwt has a method of the same name. Other calls of the parser are not
 // affected.
 //
-// A token whose header names another algorithm is rejected with
-// [jwt.ErrTokenUnverifiable]. The Keyfunc is safe for concurrent use.
+// A token whose header names another algorithm, or has the member crit (RFC
+// 7515 section 4.1.11) or b64 (RFC 7797), is rejected with
+// [jwt.ErrTokenUnverifiable]. This package understands no extension that crit
+// could name. The Keyfunc is safe for concurrent use.
 func (m *SigningMethod) Keyfunc(keys ...any) jwt.Keyfunc {
 	return func(token *jwt.Token) (any, error) {
+		if m.isZero() {
+			return nil, errNoMethod
+		}
+		if token == nil {
+			return nil, errors.New("jwtkms: the token is nil")
+		}
 		if alg := token.Header["alg"]; alg != m.alg {
 			return nil, fmt.Errorf("jwtkms: the token's alg is %v, want %s", alg, m.alg)
+		}
+		if err := jws.CheckHeader(token.Header); err != nil {
+			return nil, fmt.Errorf("jwtkms: %w", err)
 		}
 		// The parser verifies with the Method that it finds here after
 		// this function has returned.

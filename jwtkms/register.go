@@ -31,7 +31,9 @@ func Register(methods ...*SigningMethod) error {
 	}
 	var errs []error
 	for _, m := range methods {
-		if other := jwt.GetSigningMethod(m.alg); other != nil && other != jwt.SigningMethod(m) {
+		if m.isZero() {
+			errs = append(errs, errNoMethod)
+		} else if other := jwt.GetSigningMethod(m.alg); other != nil && other != jwt.SigningMethod(m) {
 			errs = append(errs, fmt.Errorf("jwtkms: %s is already registered to a %T", m.alg, other))
 		} else if !slices.Contains(missing, m) {
 			errs = append(errs, fmt.Errorf("jwtkms: golang-jwt has its own %s", m.alg))

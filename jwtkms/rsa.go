@@ -29,15 +29,22 @@ func newPS(lax *jwt.SigningMethodRSAPSS) *SigningMethod {
 	return &SigningMethod{lax.Alg(), rsaAlgorithm{signature{opts}, strict}}
 }
 
-// minRSABits is the minimum length of the modulus (RFC 7518 sections 3.3 and
-// 3.5).
-const minRSABits = 2048
+// The limits for the length of the modulus. RFC 7518 sections 3.3 and 3.5
+// demand the minimum. The maximum is that of OpenSSL. It bounds the time that
+// it takes to verify with a key from elsewhere. KMS has keys of up to 4096
+// bits.
+const (
+	minRSABits = 2048
+	maxRSABits = 16384
+)
 
-func (rsaAlgorithm) wants() string { return fmt.Sprintf("an RSA key of at least %d bits", minRSABits) }
+func (rsaAlgorithm) wants() string {
+	return fmt.Sprintf("an RSA key of %d to %d bits", minRSABits, maxRSABits)
+}
 
 func (rsaAlgorithm) fits(pub any) bool {
 	key, ok := pub.(*rsa.PublicKey)
-	return ok && usableRSA(key) && key.N.BitLen() >= minRSABits
+	return ok && usableRSA(key) && minRSABits <= key.N.BitLen() && key.N.BitLen() <= maxRSABits
 }
 
 // usableRSA reports whether key has a modulus and an exponent that may be those
@@ -51,6 +58,10 @@ func (rsaAlgorithm) encode(sig []byte, pub any) ([]byte, error) {
 }
 
 func (a rsaAlgorithm) verify(signingString string, sig []byte, pub any) error {
+	// crypto/rsa checks the length only after it has computed with the key.
+	if len(sig) != pub.(*rsa.PublicKey).Size() {
+		return rsa.ErrVerification
+	}
 	return a.stock.Verify(signingString, sig, pub)
 }
 

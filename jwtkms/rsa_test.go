@@ -4,7 +4,11 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
+	"math/big"
 	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/kmssign/kmssign/jwtkms"
 )
@@ -27,6 +31,48 @@ func TestVerifyRefusesOtherSalts(t *testing.T) {
 		err = jwtkms.PS256.Verify(signed, sig, key.Public())
 		if (err == nil) != (salt == 32) {
 			t.Errorf("salt %d: Verify = %v", salt, err)
+		}
+	}
+}
+
+// Verify refuses signatures of the wrong length without computing with the key,
+// and keys that are too long. With a key of 524,288 bits crypto/rsa takes more
+// than a second to refuse a signature of 64 bytes.
+func TestVerifyBoundsRSA(t *testing.T) {
+	ones := func(bits uint) *big.Int { // odd, as a modulus must be
+		n := new(big.Int).Lsh(big.NewInt(1), bits)
+		return n.Sub(n, big.NewInt(1))
+	}
+	even := new(big.Int).Lsh(big.NewInt(1), 2047)
+	for _, method := range []*jwtkms.SigningMethod{jwtkms.RS256, jwtkms.RS384, jwtkms.RS512, jwtkms.PS256, jwtkms.PS384, jwtkms.PS512} {
+		for _, tt := range []struct {
+			reason  string
+			modulus *big.Int
+			size    int // of the signature
+			want    error
+		}{
+			{"too long", ones(524288), 64, jwt.ErrInvalidKeyType},
+			{"too long, with a signature of its length", ones(524288), 65536, jwt.ErrInvalidKeyType},
+			{"too long by one bit", ones(16385), 2049, jwt.ErrInvalidKeyType},
+			{"the longest", ones(16384), 2048, rsa.ErrVerification},
+			{"the shortest", ones(2048), 256, rsa.ErrVerification},
+			{"too short by one bit", ones(2047), 256, jwt.ErrInvalidKeyType},
+			// crypto/rsa has another error for an even modulus, so
+			// ErrVerification shows that it was not asked.
+			{"a signature short by one", even, 255, rsa.ErrVerification},
+			{"a signature long by one", even, 257, rsa.ErrVerification},
+			{"an empty signature", even, 0, rsa.ErrVerification},
+		} {
+			pub := &rsa.PublicKey{N: tt.modulus, E: 65537}
+			if err := method.Verify("signing string", make([]byte, tt.size), pub); !errors.Is(err, tt.want) {
+				t.Errorf("%s: %s: %v, want %v", method.Alg(), tt.reason, err, tt.want)
+			}
+			if _, err := jwtkms.MethodFor(pub); (err == nil) != (tt.want == rsa.ErrVerification) {
+				t.Errorf("%s: MethodFor: %v", tt.reason, err)
+			}
+		}
+		if err := method.Verify("signing string", make([]byte, 256), &rsa.PublicKey{N: even, E: 65537}); errors.Is(err, rsa.ErrVerification) || err == nil {
+			t.Errorf("crypto/rsa has changed: %v for an even modulus", err)
 		}
 	}
 }
