@@ -10,20 +10,24 @@ import (
 // A MAC is a key for HS256, HS384 and HS512 that is held elsewhere, such as a
 // *kmssigner.HMAC. Its methods take no context, so a MAC that needs one carries
 // it. A MAC that several goroutines use must be safe for concurrent use.
+//
+// To limit the calls that forged tokens cause, wrap a MAC in one whose Verify
+// returns an error when the limit is reached. The example shows how.
 type MAC interface {
 	// Size returns the length of the MACs in bytes: 32 for HS256, 48 for
 	// HS384 and 64 for HS512.
 	Size() int
 	// Generate returns the MAC of msg.
 	Generate(msg []byte) ([]byte, error)
-	// Verify reports whether mac is the MAC of msg. If err is not nil, mac
-	// was not checked and may or may not be valid.
+	// Verify reports whether mac, which has Size bytes, is the MAC of msg.
+	// If err is not nil, mac was not checked and may or may not be valid.
 	Verify(msg, mac []byte) (valid bool, err error)
 }
 
 // ErrNotChecked is wrapped by the errors of HS256, HS384 and HS512 if the [MAC]
 // could not check the signature: KMS could not be reached, KMS refused the
-// call, or the token is longer than KMS takes. If the signature was checked and
+// call, the token is longer than KMS takes, or the MAC has a limit that was
+// reached. If the signature was checked and
 // is invalid, the error is [jwt.ErrSignatureInvalid] instead. golang-jwt's
 // parser wraps both in [jwt.ErrTokenSignatureInvalid], so use [errors.Is] with
 // ErrNotChecked to tell an outage from a forgery.
@@ -60,6 +64,10 @@ func (hs) sign(msg []byte, key any) ([]byte, error) { return key.(MAC).Generate(
 func (a hs) encode(sig []byte, _ any) ([]byte, error) { return sig, checkLength(sig, a.size) }
 
 func (a hs) verify(signingString string, sig []byte, pub any) error {
+	// A MAC of another length is wrong, which takes no call to find out.
+	if len(sig) != a.size {
+		return jwt.ErrSignatureInvalid
+	}
 	switch valid, err := pub.(MAC).Verify([]byte(signingString), sig); {
 	case err != nil:
 		return fmt.Errorf("jwtkms: %s: %w: %w", a.alg, ErrNotChecked, err)

@@ -54,6 +54,23 @@
 // message is the header and the claims in base64url with a dot between them, so
 // the claims may have about 3000 bytes. Tokens signed with other keys may have
 // any size.
+//
+// # The cost of a forgery
+//
+// Anyone who can send tokens to a verifier of HS256, HS384 or HS512 with a KMS
+// key can make it call KMS. The header and the length of the MAC are checked
+// before the call, but a forger gets these right. Each forged token then costs
+// one VerifyMac call for each key given to Keyfunc, and for an HMAC with
+// KeepAlias one more DescribeKey call. AWS charges for the calls, and they
+// count towards a request quota that all symmetric keys of the account in the
+// Region share. There are four ways to limit the cost:
+//
+//   - Choose the key by the kid of the token, and give only that to Keyfunc.
+//   - Use [ValidateFirst], so that copies of an expired token make no call. It
+//     does not stop a forger who writes plausible claims.
+//   - Limit the calls that each client may cause. The example of [MAC] shows
+//     how.
+//   - Use a method with a public key instead. Verifying then makes no call.
 package jwtkms
 
 import (

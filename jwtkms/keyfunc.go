@@ -19,6 +19,9 @@ import (
 // golang-jwt has a method of the same name. Other calls of the parser are not
 // affected.
 //
+// Verifying HS256, HS384 or HS512 with keys in KMS makes calls, also for forged
+// tokens. See the package documentation for how to limit them.
+//
 // A token whose header names another algorithm, or has the member crit (RFC
 // 7515 section 4.1.11) or b64 (RFC 7797), is rejected with
 // [jwt.ErrTokenUnverifiable]. This package understands no extension that crit
@@ -41,6 +44,42 @@ func (m *SigningMethod) Keyfunc(keys ...any) jwt.Keyfunc {
 		// this function has returned.
 		token.Method = m
 		return keySet(keys), nil
+	}
+}
+
+// ValidateFirst returns a [jwt.Keyfunc] that validates the claims of a token
+// with validator and, if they are valid, returns the result of keyfunc. An
+// expired token is then rejected before its signature is verified, which saves
+// a call if verifying calls KMS. Afterwards the parser validates the claims
+// with its own options, which a Keyfunc cannot see. Give both the same:
+//
+//	options := []jwt.ParserOption{jwt.WithExpirationRequired()}
+//	validator := jwt.NewValidator(options...)
+//	keyfunc := jwtkms.ValidateFirst(validator, jwtkms.HS256.Keyfunc(mac))
+//	token, err := jwt.Parse(compact, keyfunc, options...)
+//
+// If the claims are not valid, the parser returns [jwt.ErrTokenUnverifiable]
+// with the reason in its text. The error does not wrap [jwt.ErrTokenExpired]
+// and the like, because programs take these to mean that the signature is
+// valid. If the claims have a method Validate() error, it is called before the
+// signature is verified.
+//
+// If validator or keyfunc is nil, the Keyfunc returns an error. It is safe for
+// concurrent use if keyfunc is.
+func ValidateFirst(validator *jwt.Validator, keyfunc jwt.Keyfunc) jwt.Keyfunc {
+	return func(token *jwt.Token) (any, error) {
+		switch {
+		case validator == nil:
+			return nil, errors.New("jwtkms: the validator is nil")
+		case keyfunc == nil:
+			return nil, errors.New("jwtkms: the keyfunc is nil")
+		case token == nil || token.Claims == nil:
+			return nil, errors.New("jwtkms: the token has no claims")
+		}
+		if err := validator.Validate(token.Claims); err != nil {
+			return nil, fmt.Errorf("jwtkms: the claims, which are not verified, are not valid: %v", err)
+		}
+		return keyfunc(token)
 	}
 }
 
