@@ -27,10 +27,10 @@ type MAC interface {
 // ErrNotChecked is wrapped by the errors of HS256, HS384 and HS512 if the [MAC]
 // could not check the signature: KMS could not be reached, KMS refused the
 // call, the token is longer than KMS takes, or the MAC has a limit that was
-// reached. If the signature was checked and
-// is invalid, the error is [jwt.ErrSignatureInvalid] instead. golang-jwt's
-// parser wraps both in [jwt.ErrTokenSignatureInvalid], so use [errors.Is] with
-// ErrNotChecked to tell an outage from a forgery.
+// reached. If the signature was checked and is invalid, the error is
+// [jwt.ErrSignatureInvalid] instead. golang-jwt's parser wraps both in
+// [jwt.ErrTokenSignatureInvalid], so use [errors.Is] with ErrNotChecked to tell
+// an outage from a forgery.
 var ErrNotChecked = errors.New("signature not checked")
 
 // An hs is HMAC with one hash (RFC 7518 section 3.2). Its keys are MACs.

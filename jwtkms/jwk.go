@@ -40,9 +40,9 @@ type JWKSet struct {
 
 // JWK returns the JWK of a public key whose tokens are signed with m. Its alg
 // is that of m, its use is "sig" and its kid is the [Thumbprint]. key is a
-// public key or a value with a method Public() crypto.PublicKey, such as a
-// Signer. If key does not fit m, or is a [MAC], the error wraps
-// [jwt.ErrInvalidKeyType]. JWK does not call KMS.
+// public key or a value whose method Public returns one, such as a Signer. If
+// key does not fit m, or is a [MAC], the error wraps [jwt.ErrInvalidKeyType].
+// JWK does not call KMS.
 func (m *SigningMethod) JWK(key crypto.PublicKey) (JWK, error) {
 	if m.isZero() {
 		return JWK{}, errNoMethod

@@ -1,6 +1,6 @@
 // Package jwtkms provides golang-jwt signing methods that sign with any
-// [crypto.Signer]: a key in AWS KMS through package kmssigner, a key in a
-// PKCS #11 token or a TPM, or an *ecdsa.PrivateKey in a test.
+// [crypto.Signer]: a key in AWS KMS through package kmssigner, a key in a TPM
+// or a PKCS #11 token, or an *ecdsa.PrivateKey in a test.
 //
 //	token := jwt.NewWithClaims(jwtkms.ES256, claims)
 //	token.Header["kid"] = kid
@@ -83,8 +83,7 @@ import (
 
 // A SigningMethod is a [jwt.SigningMethod] for one JWS algorithm. It is
 // immutable and safe for concurrent use. The variables of this package, such as
-// [ES256], are its only values. The methods of a nil or zero SigningMethod
-// return an error.
+// [ES256], are its only values. Using a nil or zero SigningMethod is an error.
 type SigningMethod struct {
 	alg       string
 	algorithm // nil in a zero SigningMethod
@@ -142,9 +141,9 @@ func (m *SigningMethod) Sign(signingString string, key any) ([]byte, error) {
 }
 
 // Verify returns nil if sig, in the form of JWS, is a valid signature over
-// signingString by key. key is a public key, a value with a method
-// Public() crypto.PublicKey, such as a Signer, or a [MAC] for HS256, HS384 and
-// HS512. Only a MAC calls KMS.
+// signingString by key. key is a public key, a value whose method Public
+// returns one, such as a Signer, or a [MAC] for HS256, HS384 and HS512. Only a
+// MAC calls KMS.
 //
 // If key does not fit the method, the error wraps [jwt.ErrInvalidKeyType]. If
 // the signature is invalid, the error is that of golang-jwt's method of the
@@ -173,8 +172,7 @@ func (m *SigningMethod) misfit(key any) error {
 }
 
 // MethodFor returns the method to sign with for a key. The key is a public key,
-// a value with a method Public() crypto.PublicKey, such as a Signer, or a
-// [MAC].
+// a value whose method Public returns one, such as a Signer, or a [MAC].
 //
 // An *ecdsa.PublicKey on P-256, P-384, P-521 or secp256k1, an *mldsa.PublicKey,
 // and a MAC of 32, 48 or 64 bytes each have only one method. For an

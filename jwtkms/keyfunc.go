@@ -25,7 +25,8 @@ import (
 // A token whose header names another algorithm, or has the member crit (RFC
 // 7515 section 4.1.11) or b64 (RFC 7797), is rejected with
 // [jwt.ErrTokenUnverifiable]. This package understands no extension that crit
-// could name. The Keyfunc is safe for concurrent use.
+// could name. golang-jwt itself ignores crit and b64. The Keyfunc is safe for
+// concurrent use.
 func (m *SigningMethod) Keyfunc(keys ...any) jwt.Keyfunc {
 	return func(token *jwt.Token) (any, error) {
 		if m.isZero() {
