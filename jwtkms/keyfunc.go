@@ -3,6 +3,7 @@ package jwtkms
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -28,6 +29,7 @@ import (
 // could name. golang-jwt itself ignores crit and b64. The Keyfunc is safe for
 // concurrent use.
 func (m *SigningMethod) Keyfunc(keys ...any) jwt.Keyfunc {
+	set := keySet(slices.Clone(keys)) // so that changes by the caller have no effect
 	return func(token *jwt.Token) (any, error) {
 		if m.isZero() {
 			return nil, errNoMethod
@@ -44,7 +46,7 @@ func (m *SigningMethod) Keyfunc(keys ...any) jwt.Keyfunc {
 		// The parser verifies with the Method that it finds here after
 		// this function has returned.
 		token.Method = m
-		return keySet(keys), nil
+		return set, nil
 	}
 }
 
@@ -78,7 +80,7 @@ func ValidateFirst(validator *jwt.Validator, keyfunc jwt.Keyfunc) jwt.Keyfunc {
 			return nil, errors.New("jwtkms: the token has no claims")
 		}
 		if err := validator.Validate(token.Claims); err != nil {
-			return nil, fmt.Errorf("jwtkms: the claims, which are not verified, are not valid: %v", err)
+			return nil, fmt.Errorf("jwtkms: invalid claims in a token whose signature was not verified: %v", err)
 		}
 		return keyfunc(token)
 	}
