@@ -38,7 +38,7 @@ func (m *SigningMethod) Keyfunc(keys ...any) jwt.Keyfunc {
 			return nil, errors.New("jwtkms: the token is nil")
 		}
 		if alg := token.Header["alg"]; alg != m.alg {
-			return nil, fmt.Errorf("jwtkms: the token's alg is %v, want %s", alg, m.alg)
+			return nil, fmt.Errorf("jwtkms: the token's alg is %.100q, want %s", fmt.Sprint(alg), m.alg)
 		}
 		if err := jws.CheckHeader(token.Header); err != nil {
 			return nil, fmt.Errorf("jwtkms: %w", err)

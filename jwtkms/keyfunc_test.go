@@ -30,7 +30,7 @@ func TestKeyfuncRefusesOtherAlgs(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = jwt.Parse(token, jwtkms.PS256.Keyfunc(signer))
-	if !errors.Is(err, jwt.ErrTokenUnverifiable) || !strings.Contains(err.Error(), "the token's alg is RS256, want PS256") {
+	if !errors.Is(err, jwt.ErrTokenUnverifiable) || !strings.Contains(err.Error(), "the token's alg is \"RS256\", want PS256") {
 		t.Errorf("error %v, want ErrTokenUnverifiable and both algs", err)
 	}
 	none, err := jwt.New(jwt.SigningMethodNone).SignedString(jwt.UnsafeAllowNoneSignatureType)

@@ -133,7 +133,7 @@ func TestEveryKeySpec(t *testing.T) {
 	fails(t, "its key spec is SYMMETRIC_DEFAULT", 1, "", "-key", fake.AddKey(types.KeySpecSymmetricDefault))
 	fails(t, "its key usage is", 1, "", "-key", fake.AddKey(types.KeySpecMlKem512))
 	fails(t, "HS256 wants a MAC of 32 bytes", 1, "", "-key", fake.AddKey(types.KeySpecHmac512), "-alg", "HS256")
-	fails(t, "for a key that signs see New", 1, "", "-key", fake.AddKey(types.KeySpecEccNistP256), "-alg", "HS256")
+	fails(t, "for a key that signs use New", 1, "", "-key", fake.AddKey(types.KeySpecEccNistP256), "-alg", "HS256")
 	fails(t, "unsupported key", 1, "", "-key", fake.AddKey(types.KeySpecHmac256), "-alg", "ES256")
 	fails(t, "-pub: an HMAC key has no public key", 1, "", "-alg", "HS256", "-pub", filepath.Join(t.TempDir(), "pub.pem"))
 }
