@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"filippo.io/mldsa/x509"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -192,7 +191,6 @@ func TestClaims(t *testing.T) {
 // fails runs the program, which must fail with one clear line and no output.
 func fails(t *testing.T, want string, status int, stdin string, args ...string) {
 	t.Helper()
-	start := time.Now()
 	got, stdout, stderr := invoke(t, stdin, args...)
 	if got != status || stdout != "" {
 		t.Errorf("issue %q: status %d, standard output %q; want status %d and no output\n%s", args, got, stdout, status, stderr)
@@ -203,7 +201,6 @@ func fails(t *testing.T, want string, status int, stdin string, args ...string) 
 	if status == 1 && (strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "issue: ")) {
 		t.Errorf("issue %q: want one line on standard error, got:\n%s", args, stderr)
 	}
-	t.Logf("%v  %s", time.Since(start).Round(time.Millisecond), stderr)
 }
 
 func TestWrongUsage(t *testing.T) {

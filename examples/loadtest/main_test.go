@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -154,9 +156,24 @@ func TestFaults(t *testing.T) {
 	if again := measured(t, args...); !maps.Equal(again.Faults, res.Faults) {
 		t.Errorf("faults %v and then, with the same seed, %v", res.Faults, again.Faults)
 	}
-	hang := measured(t, "-tokens", "4", "-attempts", "1", "-faults", "hang=100%", "-timeout", "20ms", "-duration", "1m")
-	if hang.Errors["deadline exceeded"] != 4 || hang.Issued != 0 {
-		t.Errorf("%+v, want nothing but deadlines", hang)
+}
+
+// A token that is not issued within -timeout is given up.
+func TestTimeout(t *testing.T) {
+	req, err := parse([]string{"-tokens", "4", "-attempts", "1", "-faults", "hang=100%", "-duration", "1m"}, cli.Stdio{Err: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is, err := open(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer is.close()
+	req.timeout = 20 * time.Millisecond // and not before, lest the start take longer
+	res := is.drive(t.Context(), req, nil)
+	addsUp(t, res)
+	if res.Errors["deadline exceeded"] != 4 || res.Issued != 0 {
+		t.Errorf("%+v, want nothing but deadlines", res)
 	}
 }
 
@@ -295,21 +312,43 @@ func TestTokenThatDoesNotVerify(t *testing.T) {
 	}
 }
 
-// An interrupt leaves a table of what was done, and is no failure.
+// An interrupt leaves a table of what was done, and is not a failure.
 func TestInterrupt(t *testing.T) {
+	fake := awsenv.Serve(t)
+	key := fake.AddKey(types.KeySpecEccNistP256)
+	fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Hang())
+	arrived := make(chan struct{}, 3)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Amz-Target") == "TrentService.Sign" {
+			arrived <- struct{}{}
+		}
+		fake.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	t.Setenv("AWS_ENDPOINT_URL_KMS", front.URL)
+
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(100*time.Millisecond, cancel)
+	defer cancel()
 	var out, errs bytes.Buffer
-	status := cli.Run(ctx, "loadtest", run, []string{"-json", "-latency", "1h", "-timeout", "2h", "-duration", "1h", "-concurrency", "3"}, cli.Stdio{Out: &out, Err: &errs})
+	status := make(chan int)
+	go func() {
+		args := []string{"-key", key, "-yes", "-json", "-timeout", "2h", "-duration", "1h", "-concurrency", "3"}
+		status <- cli.Run(ctx, "loadtest", run, args, cli.Stdio{Out: &out, Err: &errs})
+	}()
+	for range 3 {
+		<-arrived
+	}
+	cancel()
+	if got := <-status; got != 0 {
+		t.Fatalf("status %d\n%s%s", got, &out, &errs)
+	}
 	var res result
-	if err := json.Unmarshal(out.Bytes(), &res); status == 1 && out.Len() == 0 {
-		t.Skipf("interrupted before the start: %s", &errs)
-	} else if status != 0 || err != nil {
-		t.Fatalf("status %d, %v\n%s%s", status, err, &out, &errs)
+	if err := json.Unmarshal(out.Bytes(), &res); err != nil {
+		t.Fatal(err)
 	}
 	addsUp(t, &res)
-	if res.Interrupted != res.Tried || res.Tried > 3 {
-		t.Errorf("%+v, want up to 3 tokens, all interrupted", res)
+	if res.Interrupted != 3 || res.Tried != 3 {
+		t.Errorf("%+v, want 3 tokens, all interrupted", res)
 	}
 }
 

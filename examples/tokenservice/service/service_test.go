@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +28,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/kmssign/kmssign/examples/tokenservice/service"
+	"github.com/kmssign/kmssign/internal/pipenet"
 	"github.com/kmssign/kmssign/jwtkms/keyring"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
@@ -750,25 +750,21 @@ func (g *gate) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(*kms.
 	}
 }
 
-// serving runs Serve on a free port, with a request under way.
-func serving(t *testing.T, optFns ...func(*service.Options)) (g *gate, url string, answer chan string, stop func(), served chan error) {
+// serving runs Serve on a network in the test's bubble, with a request under way.
+func serving(t *testing.T, optFns ...func(*service.Options)) (g *gate, network *pipenet.Listener, answer chan string, stop func(), served chan error) {
 	t.Helper()
 	fake := kmstest.New()
 	g = &gate{fake, make(chan struct{}), make(chan struct{})}
 	f := newFixtureOn(t, fake, g, types.KeySpecEccNistP256, optFns...)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	url = "http://" + listener.Addr().String()
+	network = pipenet.Listen()
 	ctx, stop := context.WithCancel(t.Context())
 	t.Cleanup(stop)
 	served = make(chan error, 1)
-	go func() { served <- f.Serve(ctx, listener) }()
+	go func() { served <- f.Serve(ctx, network) }()
 	answer = make(chan string, 1)
 	go func() {
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		response, err := client.Post(url+"/token", "application/json", strings.NewReader(alice))
+		client := &http.Client{Transport: &http.Transport{DialContext: network.DialContext, DisableKeepAlives: true}}
+		response, err := client.Post("http://issuer.example/token", "application/json", strings.NewReader(alice))
 		if err != nil {
 			answer <- err.Error()
 			return
@@ -777,74 +773,65 @@ func serving(t *testing.T, optFns ...func(*service.Options)) (g *gate, url strin
 		answer <- response.Status
 	}()
 	<-g.entered
-	return g, url, answer, stop, served
+	return g, network, answer, stop, served
 }
 
+// When the service is told to end, it accepts no more connections and finishes
+// the request under way. synctest sees that nothing keeps running.
 func TestShutdown(t *testing.T) {
-	g, url, answer, stop, served := serving(t)
-	stop()
-	// Shutdown first closes the listener.
-	for {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-		if err != nil {
-			break
+	synctest.Test(t, func(t *testing.T) {
+		g, network, answer, stop, served := serving(t)
+		stop()
+		synctest.Wait()
+		if _, err := network.DialContext(t.Context(), "tcp", "issuer.example:80"); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a new connection: %v, want net.ErrClosed", err)
 		}
-		conn.Close()
-	}
-	select {
-	case err := <-served:
-		t.Fatalf("Serve returned while a request was under way: %v", err)
-	case got := <-answer:
-		t.Fatalf("the request was answered too early: %s", got)
-	default:
-	}
-	close(g.open)
-	if got := <-answer; got != "200 OK" {
-		t.Errorf("the request under way: %s", got)
-	}
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
-	ended(t)
+		select {
+		case err := <-served:
+			t.Fatalf("Serve returned while a request was under way: %v", err)
+		case got := <-answer:
+			t.Fatalf("the request was answered too early: %s", got)
+		default:
+		}
+		close(g.open)
+		if got := <-answer; got != "200 OK" {
+			t.Errorf("the request under way: %s", got)
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
+// A request that does not end is broken off after ShutdownTimeout.
 func TestShutdownTimeout(t *testing.T) {
-	_, _, answer, stop, served := serving(t, func(o *service.Options) { o.ShutdownTimeout = 20 * time.Millisecond })
-	stop()
-	if err := <-served; err == nil || !strings.Contains(err.Error(), "did not end within 20ms") || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Serve: %v", err)
-	}
-	if got := <-answer; !strings.Contains(got, "EOF") {
-		t.Errorf("the request that was broken off: %s", got)
-	}
-	ended(t)
-}
-
-// ended waits until nothing of the service is running any more.
-func ended(t *testing.T) {
-	t.Helper()
-	var stacks string
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		buf := make([]byte, 1<<20)
-		stacks = string(buf[:runtime.Stack(buf, true)])
-		if !strings.Contains(stacks, "service.(*Service)") && !strings.Contains(stacks, "net/http.(*Server)") {
-			return
+	synctest.Test(t, func(t *testing.T) {
+		_, _, answer, stop, served := serving(t, func(o *service.Options) {
+			o.ShutdownTimeout, o.RequestTimeout = 3*time.Second, time.Minute
+		})
+		start := time.Now()
+		stop()
+		if err := <-served; err == nil || !strings.Contains(err.Error(), "did not end within 3s") || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Serve: %v", err)
 		}
-	}
-	t.Errorf("something is still running:\n%s", stacks)
+		if took := time.Since(start); took != 3*time.Second {
+			t.Errorf("Serve took %v to end, want 3s", took)
+		}
+		if got := <-answer; !strings.Contains(got, "EOF") {
+			t.Errorf("the request that was broken off: %s", got)
+		}
+	})
 }
 
 func TestServeFails(t *testing.T) {
-	f := newFixture(t, types.KeySpecEccNistP256)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener.Close()
-	if err := f.Serve(t.Context(), listener); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Serve on a listener that is closed: %v", err)
-	}
-	ended(t)
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, types.KeySpecEccNistP256)
+		network := pipenet.Listen()
+		network.Close()
+		if err := f.Serve(t.Context(), network); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Serve on a listener that is closed: %v", err)
+		}
+	})
 }
 
 // The logs are JSON and say what happened, but nothing of what is in a token.
