@@ -10,9 +10,8 @@ import (
 	"github.com/kmssign/kmssign/derconv"
 )
 
-// The benchmarks run the package beside the conversion that most code has: the
-// shape of encoding/asn1 with math/big. That one is given no range check, which
-// is how it is found in practice and makes it faster than it should be.
+// The benchmarks compare the package with the usual conversion by encoding/asn1
+// and math/big. As in most code, the usual conversion does not check the range.
 
 type bigSignature struct{ R, S *big.Int }
 
@@ -43,7 +42,8 @@ func usualDER(p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 	})
 }
 
-// benchSignature is of the usual length: one of R and S has its top bit set.
+// benchSignature returns a signature of average length: either R or S has its
+// top bit set.
 func benchSignature(c elliptic.Curve) []byte {
 	n := c.Params().N
 	third := new(big.Int).Div(n, big.NewInt(3))

@@ -1,27 +1,30 @@
 // Package derconv converts ECDSA signatures between their two encodings.
 //
-//   - DER is the ASN.1 SEQUENCE of the two INTEGERs R and S (RFC 3279 §2.2.3, in
+//   - DER is an ASN.1 SEQUENCE of the two INTEGERs R and S (RFC 3279 §2.2.3, in
 //     the distinguished encoding of X.690). AWS KMS, crypto/ecdsa, X.509 and TLS
-//     use it. Its length varies from one signature to the next.
+//     use it. Its length varies between signatures of one key.
 //   - P1363 is R followed by S, each big-endian and padded on the left to the
 //     width of the curve's order (IEEE P1363). JOSE uses it (RFC 7518 §3.4,
 //     RFC 8812). It has 64 bytes for P-256 and secp256k1, 96 for P-384 and 132
 //     for P-521.
 //
-// The two directions are inverses, byte for byte: what one of them accepts, the
-// other turns back into the same bytes. Hence both are strict. R and S must lie
-// in 1..n-1, where n is the order of the curve. DER must be exactly one SEQUENCE
-// of two positive INTEGERs in their shortest form, with nothing inside or after
-// it. BER is refused. P1363 must have exactly the length of the curve.
+// The two directions are exact inverses: converting a signature and converting
+// the result back returns the same bytes. Both are therefore strict. R and S
+// must be in the range 1..n-1, where n is the order of the curve. DER must be a
+// single SEQUENCE of two positive INTEGERs in their shortest form, without
+// trailing bytes inside or after it. BER is rejected. P1363 must have exactly
+// the length that the curve calls for.
 //
-// Few verifiers demand that S is in the lower half of its range. [LowSP1363] and
-// [LowSDER] see to that; the conversions do not.
+// The conversions accept an S in either half of its range. [LowSP1363] and
+// [LowSDER] normalize S for the few verifiers that require the lower half.
 //
-// A conversion needs no key and does not verify the signature: whatever is
-// well-formed and in range converts. Any [elliptic.Curve] whose Params has a
-// positive N will do, those of other modules included. No function calls KMS, or
-// panics on any input bytes, or keeps a reference to its input, or changes it
-// (unless dst overlaps it). All are safe for concurrent use.
+// A conversion needs no key and does not verify the signature. It accepts any
+// [elliptic.Curve] whose Params has a positive N, including curves of other
+// modules.
+//
+// No function calls KMS, panics on any signature, or retains its input. None
+// modifies its input, unless dst overlaps it. All functions are safe for
+// concurrent use.
 package derconv
 
 import (
@@ -37,9 +40,8 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// P-521 is the widest curve in common use. Signatures up to its size are built
-// in buffers of these sizes, which stay on the stack; wider ones take an
-// allocation.
+// Signatures are built in buffers of these sizes, which stay on the stack. They
+// fit P-521, the widest curve in common use. A wider curve costs an allocation.
 const (
 	stackWidth = 66
 	stackP1363 = 2 * stackWidth
@@ -49,18 +51,19 @@ const (
 // ToP1363 converts a signature by a key on curve from DER to P1363. The result
 // has 64 bytes for P-256 and secp256k1, 96 for P-384 and 132 for P-521.
 //
-// It returns nil and an error if der is anything but one DER SEQUENCE of R and S,
-// if R or S is outside 1..n-1, or if curve is nil or has no usable Params.
+// It returns nil and an error if der is not exactly one DER SEQUENCE of R and S,
+// if R or S is outside 1..n-1, or if curve is nil or has no positive N.
 func ToP1363(der []byte, curve elliptic.Curve) ([]byte, error) {
 	return AppendP1363(nil, der, curve)
 }
 
-// AppendP1363 is [ToP1363], appending to dst and returning the extended slice.
-// It does not allocate if dst has room and the curve is not wider than P-521.
+// AppendP1363 is like [ToP1363], but appends the result to dst and returns the
+// extended slice. It does not allocate if dst has enough capacity and the curve
+// is not wider than P-521.
 //
-// On error it returns dst as it came, and has written nothing to dst or to its
-// spare capacity. der may overlap dst: AppendP1363(der[:0], der, curve) reuses
-// the memory of der.
+// On error it returns dst unchanged and writes nothing to its spare capacity.
+// der may overlap dst, so AppendP1363(der[:0], der, curve) reuses the memory of
+// der.
 func AppendP1363(dst, der []byte, curve elliptic.Curve) ([]byte, error) {
 	o, err := orderOf(curve)
 	if err != nil {
@@ -77,7 +80,7 @@ func AppendP1363(dst, der []byte, curve elliptic.Curve) ([]byte, error) {
 		return dst, err
 	}
 
-	// Not in dst itself, because r and s may lie there.
+	// Build the result outside dst, because r and s may be part of dst.
 	var stack [stackP1363]byte
 	buf := stack[:]
 	if 2*o.width > len(buf) {
@@ -91,18 +94,19 @@ func AppendP1363(dst, der []byte, curve elliptic.Curve) ([]byte, error) {
 // ToDER converts a signature by a key on curve from P1363 to DER. The result has
 // at most 72 bytes for P-256 and secp256k1, 104 for P-384 and 139 for P-521.
 //
-// It returns nil and an error if p1363 has not the length that [ToP1363] returns
-// for the curve, if R or S is outside 1..n-1, or if curve is nil or has no usable
-// Params.
+// It returns nil and an error if the length of p1363 is not the one that
+// [ToP1363] returns for the curve, if R or S is outside 1..n-1, or if curve is
+// nil or has no positive N.
 func ToDER(p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 	return AppendDER(nil, p1363, curve)
 }
 
-// AppendDER is [ToDER], appending to dst and returning the extended slice. It does
-// not allocate if dst has room and the curve is not wider than P-521.
+// AppendDER is like [ToDER], but appends the result to dst and returns the
+// extended slice. It does not allocate if dst has enough capacity and the curve
+// is not wider than P-521.
 //
-// On error it returns dst as it came, and has written nothing to dst or to its
-// spare capacity. p1363 may overlap dst.
+// On error it returns dst unchanged and writes nothing to its spare capacity.
+// p1363 may overlap dst.
 func AppendDER(dst, p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 	o, err := orderOf(curve)
 	if err != nil {
@@ -113,8 +117,8 @@ func AppendDER(dst, p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 		return dst, err
 	}
 
-	// Not in dst itself, because r and s may lie there. append moves to the heap
-	// what is too wide for the stack.
+	// Build the result outside dst, because r and s may be part of dst. If it is
+	// too long for the stack, append moves it to the heap.
 	var stack [stackDER]byte
 	buf := appendHeader(stack[:0], asn1.SEQUENCE, elementLen(integerLen(r))+elementLen(integerLen(s)))
 	buf = appendInteger(buf, r)
@@ -122,17 +126,17 @@ func AppendDER(dst, p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 	return append(dst, buf...), nil
 }
 
-// LowSP1363 returns a P1363 signature by a key on curve with S replaced by n-S if S
-// is above n/2, and otherwise a copy. Both signatures are valid for the same keys
-// and messages. The result has the length of the input, and is its own low-S form.
+// LowSP1363 returns a copy of a P1363 signature by a key on curve, with S
+// replaced by n-S if S is above n/2. The result has the same length and is valid
+// for the same keys and messages. Calling LowSP1363 on it changes nothing.
 //
-// Bitcoin (BIP 146), Ethereum (EIP-2) and verifiers like theirs refuse the higher
-// S, so that nobody can turn a signature into a second one. AWS KMS does not
-// normalise: half of its signatures have a high S. JOSE (RFC 7518, RFC 8812), X.509
-// and TLS have no such rule, and signatures for them need no LowSP1363. A recovery
-// id that came with a high S has its lowest bit flipped by the change.
+// Bitcoin (BIP 146), Ethereum (EIP-2) and similar systems reject an S above n/2,
+// so that a signature cannot be turned into a second valid one. AWS KMS does not
+// normalize S, and half of its signatures have a high S. JOSE (RFC 7518,
+// RFC 8812), X.509 and TLS accept both. Replacing S flips the lowest bit of the
+// recovery id, if there is one.
 //
-// It returns nil and an error for what [ToDER] refuses.
+// It returns nil and an error in the same cases as [ToDER].
 func LowSP1363(p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 	o, err := orderOf(curve)
 	if err != nil {
@@ -150,8 +154,9 @@ func LowSP1363(p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 	return out, nil
 }
 
-// LowSDER is [LowSP1363] for a DER signature. The result is never longer than the
-// input. It returns nil and an error for what [ToP1363] refuses.
+// LowSDER is like [LowSP1363], for a DER signature. The result is at most as
+// long as the input. It returns nil and an error in the same cases as
+// [ToP1363].
 func LowSDER(der []byte, curve elliptic.Curve) ([]byte, error) {
 	p1363, err := ToP1363(der, curve)
 	if err == nil {
@@ -163,7 +168,8 @@ func LowSDER(der []byte, curve elliptic.Curve) ([]byte, error) {
 	return ToDER(p1363, curve)
 }
 
-// parse reads R and S, which alias der and have no leading zeros. Zero is empty.
+// parse reads R and S. They alias der and have no leading zeros, so that zero is
+// an empty slice.
 func parse(der []byte) (r, s []byte, err error) {
 	var inner cryptobyte.String
 	input := cryptobyte.String(der)
@@ -185,11 +191,11 @@ func parse(der []byte) (r, s []byte, err error) {
 	return r, s, nil
 }
 
-// readInteger does what ReadASN1Integer does, for a []byte, and says which of its
-// rules was broken.
+// readInteger reads a non-negative INTEGER as [cryptobyte.String.ReadASN1Integer]
+// does into a []byte, but returns an error that names the rule that is broken.
 func readInteger(in *cryptobyte.String, name string) ([]byte, error) {
 	var x cryptobyte.String
-	at := *in // a failed read consumes the element
+	at := *in // because a failed read consumes the element
 	switch {
 	case !in.ReadASN1(&x, asn1.INTEGER):
 		return nil, elementError(name, "an INTEGER", asn1.INTEGER, at)
@@ -203,8 +209,8 @@ func readInteger(in *cryptobyte.String, name string) ([]byte, error) {
 	return trim(x), nil
 }
 
-// elementError says why cryptobyte could not read an element with the tag at the
-// start of in.
+// elementError returns the reason why cryptobyte cannot read an element with the
+// given tag at the start of in.
 func elementError(name, kind string, tag asn1.Tag, in []byte) error {
 	switch {
 	case len(in) == 0:
@@ -222,7 +228,7 @@ func elementError(name, kind string, tag asn1.Tag, in []byte) error {
 		n := int(in[1] & 0x7f)
 		switch {
 		case n > 4:
-			return fmt.Errorf("derconv: %s has a length of %d bytes, want at most 4", name, n)
+			return fmt.Errorf("derconv: %s has a length in %d bytes, want at most 4", name, n)
 		case n > len(body):
 			return fmt.Errorf("derconv: %s ends within its length", name)
 		}
@@ -231,29 +237,29 @@ func elementError(name, kind string, tag asn1.Tag, in []byte) error {
 			length = length<<8 | uint64(b)
 		}
 		if length < 0x80 || body[0] == 0 {
-			return fmt.Errorf("derconv: %s has a length of %d in %d bytes, want the shortest form", name, length, 1+n)
+			return fmt.Errorf("derconv: %s has a length of %d encoded in %d bytes, want the shortest form", name, length, 1+n)
 		}
 		body = body[n:]
 	}
-	return fmt.Errorf("derconv: %s is cut off: %d of its %d bytes are there", name, len(body), length)
+	return fmt.Errorf("derconv: %s is truncated: it has %d of %d bytes", name, len(body), length)
 }
 
-// order is the order n of a curve, with what a conversion needs to know of it.
+// order is the order n of a curve.
 type order struct {
 	params *elliptic.CurveParams // n is params.N
-	width  int                   // of n, and so of each integer in P1363, in bytes
+	width  int                   // of n and of each integer in P1363, in bytes
 }
 
-// orderOf takes the width from the order, as IEEE P1363 does, because R and S are
-// integers modulo the order. RFC 7518 §3.4 gives figures only (64, 96 and 132
-// octets for the pair). For those curves and secp256k1 the field is as wide as the
-// order. It is not always: secp160r1 has a field of 20 bytes and an order of 21.
+// orderOf returns the order of curve. The width is that of the order, as in IEEE
+// P1363, because R and S are integers modulo the order. RFC 7518 §3.4 only lists
+// lengths, for curves whose field is as wide as their order. That does not hold
+// for every curve: secp160r1 has a field of 20 bytes and an order of 21 bytes.
 func orderOf(curve elliptic.Curve) (order, error) {
 	if curve == nil {
 		return order{}, errors.New("derconv: curve is nil")
 	}
 	if v := reflect.ValueOf(curve); v.Kind() == reflect.Pointer && v.IsNil() {
-		// Params of many implementations panics on such a value.
+		// The Params method of many implementations panics on a nil pointer.
 		return order{}, fmt.Errorf("derconv: curve is a nil %T", curve)
 	}
 	o := order{params: curve.Params()}
@@ -269,7 +275,7 @@ func orderOf(curve elliptic.Curve) (order, error) {
 	return o, nil
 }
 
-// name is for errors.
+// name returns the name of the curve, for errors.
 func (o *order) name() string {
 	if o.params.Name == "" {
 		return "the unnamed curve"
@@ -277,8 +283,8 @@ func (o *order) name() string {
 	return o.params.Name
 }
 
-// split cuts a P1363 signature into R and S, without their leading zeros, and
-// checks both.
+// split returns the R and S of a P1363 signature without their leading zeros,
+// after checking their range.
 func (o *order) split(p1363 []byte) (r, s []byte, err error) {
 	if len(p1363) != 2*o.width {
 		return nil, nil, fmt.Errorf("derconv: P1363 signature has %d bytes, want %d for %s (2 integers of %d)",
@@ -294,8 +300,8 @@ func (o *order) split(p1363 []byte) (r, s []byte, err error) {
 	return r, s, nil
 }
 
-// check returns an error unless x, which has no leading zeros, is in 1..n-1. It
-// then fits the width.
+// check returns an error unless x, which must have no leading zeros, is in the
+// range 1..n-1. Such an x is at most o.width bytes long.
 func (o *order) check(name string, x []byte) error {
 	switch {
 	case len(x) == 0:
@@ -308,10 +314,10 @@ func (o *order) check(name string, x []byte) error {
 	return nil
 }
 
-// below reports whether x < n, where x has the width of n in bytes. It stops at
-// the first difference: signatures are public, so its time need not be constant.
+// below reports whether x < n. Both must have the same width in bytes. Signatures
+// are public, so it need not run in constant time.
 func below(x []byte, n *big.Int) bool {
-	words := n.Bits() // least significant first, and not a copy
+	words := n.Bits() // not a copy; least significant word first
 	for i, b := range x {
 		shift := 8 * (len(x) - 1 - i)
 		if c := byte(words[shift/bits.UintSize] >> (shift % bits.UintSize)); b != c {
@@ -333,17 +339,18 @@ func trim(x []byte) []byte {
 func appendInteger(b, x []byte) []byte {
 	b = appendHeader(b, asn1.INTEGER, integerLen(x))
 	if x[0]&0x80 != 0 {
-		b = append(b, 0) // or x would read as negative
+		b = append(b, 0) // sign byte, without which x would be negative
 	}
 	return append(b, x...)
 }
 
-// integerLen returns the length of the content of the INTEGER x, without header.
+// integerLen returns the length of the content of the INTEGER x, which must not
+// be empty.
 func integerLen(x []byte) int {
 	return len(x) + int(x[0]>>7)
 }
 
-// elementLen returns the length of an element with so many bytes of content.
+// elementLen returns the length of an element, given that of its content.
 func elementLen(content int) int {
 	if content < 0x80 {
 		return 2 + content
@@ -351,8 +358,8 @@ func elementLen(content int) int {
 	return 2 + lengthLen(content) + content
 }
 
-// appendHeader appends the tag and the length of an element (X.690 §8.1.3, in the
-// shortest form, §10.1).
+// appendHeader appends the tag of an element and its length, in the shortest form
+// (X.690 §8.1.3 and §10.1).
 func appendHeader(b []byte, tag asn1.Tag, content int) []byte {
 	if content < 0x80 {
 		return append(b, byte(tag), byte(content))
@@ -365,7 +372,8 @@ func appendHeader(b []byte, tag asn1.Tag, content int) []byte {
 	return b
 }
 
-// lengthLen returns how many bytes hold the length of so much content.
+// lengthLen returns the number of bytes that hold the length of the content, in
+// the long form.
 func lengthLen(content int) int {
 	return (bits.Len(uint(content)) + 7) / 8
 }

@@ -21,22 +21,23 @@ import (
 	"github.com/kmssign/kmssign/derconv"
 )
 
-// k256 is a curve that the standard library lacks. An ES256K key of decred's
-// package has it as its Curve.
+// k256 is a curve that the standard library lacks. It is the Curve of ES256K
+// keys of decred's package.
 //
-//lint:ignore SA1019 deprecated as an elliptic.Curve, and that is what is wanted here
+//lint:ignore SA1019 deprecated as an elliptic.Curve, which is what is tested
 var k256 = secp256k1.S256()
 
-// curves are those of the tests over real signatures, of the fuzz targets and of
-// the benchmarks.
+// curves returns the curves of the tests with real signatures, the fuzz targets
+// and the benchmarks.
 func curves() []elliptic.Curve {
 	return []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521(), k256, elliptic.P224()}
 }
 
-// widths are the bytes of an integer in P1363, spelled out.
+// widths has the number of bytes of an integer in P1363.
 var widths = map[string]int{"P-224": 28, "P-256": 32, "P-384": 48, "P-521": 66, "secp256k1": 32}
 
-// custom returns a curve that is nothing but an order: the package asks for no more.
+// custom returns a curve that has an order and nothing else, which is all that
+// the package needs.
 func custom(name string, n *big.Int) elliptic.Curve {
 	return &elliptic.CurveParams{Name: name, N: n}
 }
@@ -52,7 +53,7 @@ func bigHex(s string) *big.Int {
 	return n
 }
 
-// unhex reads hex with spaces, and "ab*31" for 31 bytes of ab.
+// unhex decodes hex. It ignores spaces, and reads "ab*31" as 31 bytes of ab.
 func unhex(s string) []byte {
 	var out []byte
 	for f := range strings.FieldsSeq(s) {
@@ -72,8 +73,8 @@ func unhex(s string) []byte {
 	return out
 }
 
-// signature returns the DER of R and S by encoding/asn1, which encodes correctly
-// whatever it is given, negative numbers and zero included.
+// signature returns the DER of R and S as made by encoding/asn1, which also
+// encodes negative numbers and zero.
 func signature(r, s *big.Int) []byte {
 	der, err := asn1.Marshal(struct{ R, S *big.Int }{r, s})
 	if err != nil {
@@ -91,8 +92,8 @@ func newKey(tb testing.TB, c elliptic.Curve) *ecdsa.PrivateKey {
 	return key
 }
 
-// TestAccept spells out the widths at which padding and the sign byte begin and
-// end. Each line is tested in both directions.
+// TestAccept lists the widths at which padding and the sign byte begin and end.
+// Each case is tested in both directions.
 func TestAccept(t *testing.T) {
 	for _, tt := range []struct {
 		name, reason string
@@ -101,37 +102,37 @@ func TestAccept(t *testing.T) {
 	}{
 		{"P-256 one byte each", "the shortest signature there is", elliptic.P256(),
 			"30 06 020101 020101", "00*31 01 00*31 01"},
-		{"P-256 top bit in one byte", "80 needs a sign byte wherever it stands", elliptic.P256(),
+		{"P-256 top bit in one byte", "80 needs a sign byte at any width", elliptic.P256(),
 			"30 08 02020080 020200ff", "00*31 80 00*31 ff"},
 		{"P-256 31 bytes", "padded by one", elliptic.P256(),
 			"30 42 021f 7f*31 021f 01*31", "00 7f*31 00 01*31"},
 		{"P-256 31 bytes and sign", "an INTEGER of 32 bytes, but a value of 31", elliptic.P256(),
 			"30 44 0220 00 80*31 0220 00 ff*31", "00 80*31 00 ff*31"},
-		{"P-256 32 bytes", "as it is", elliptic.P256(),
+		{"P-256 32 bytes", "without padding or sign byte", elliptic.P256(),
 			"30 44 0220 7f*32 0220 01*32", "7f*32 01*32"},
-		{"P-256 32 bytes and sign", "an INTEGER of 33 bytes: the sign byte goes", elliptic.P256(),
+		{"P-256 32 bytes and sign", "an INTEGER of 33 bytes, whose sign byte is dropped", elliptic.P256(),
 			"30 46 0221 00 80*32 0221 00 ab*32", "80*32 ab*32"},
-		{"P-256 different widths", "each is padded by itself", elliptic.P256(),
+		{"P-256 different widths", "R and S are padded separately", elliptic.P256(),
 			"30 40 021b 01*27 0221 00 ab*32", "00*5 01*27 ab*32"},
 
 		{"P-384 47 bytes", "padded by one", elliptic.P384(),
 			"30 62 022f 7f*47 022f 01*47", "00 7f*47 00 01*47"},
 		{"P-384 47 bytes and sign", "an INTEGER of 48 bytes, but a value of 47", elliptic.P384(),
 			"30 64 0230 00 80*47 0230 00 ff*47", "00 80*47 00 ff*47"},
-		{"P-384 48 bytes", "as it is", elliptic.P384(),
+		{"P-384 48 bytes", "without padding or sign byte", elliptic.P384(),
 			"30 64 0230 7f*48 0230 01*48", "7f*48 01*48"},
-		{"P-384 48 bytes and sign", "an INTEGER of 49 bytes: the sign byte goes", elliptic.P384(),
+		{"P-384 48 bytes and sign", "an INTEGER of 49 bytes, whose sign byte is dropped", elliptic.P384(),
 			"30 66 0231 00 80*48 0231 00 ab*48", "80*48 ab*48"},
 
 		{"P-521 65 bytes", "padded by one", elliptic.P521(),
 			"30 8186 0241 7f*65 0241 01*65", "00 7f*65 00 01*65"},
 		{"P-521 65 bytes and sign", "an INTEGER of 66 bytes, but a value of 65", elliptic.P521(),
 			"30 8188 0242 00 80*65 0242 00 ff*65", "00 80*65 00 ff*65"},
-		{"P-521 66 bytes", "the first byte is 01 at most, so there is never a sign byte", elliptic.P521(),
+		{"P-521 66 bytes", "the first byte is at most 01, so there is never a sign byte", elliptic.P521(),
 			"30 8188 0242 01*66 0242 01 00*65", "01*66 01 00*65"},
-		{"P-521 127 bytes of content", "the most that the short form of the length holds", elliptic.P521(),
+		{"P-521 127 bytes of content", "the longest content with the short form of the length", elliptic.P521(),
 			"30 7f 023e 55*62 023d 55*61", "00*4 55*62 00*5 55*61"},
-		{"P-521 128 bytes of content", "the least that needs the form 81", elliptic.P521(),
+		{"P-521 128 bytes of content", "the shortest content with the long form of the length", elliptic.P521(),
 			"30 8180 023e 55*62 023e 55*62", "00*4 55*62 00*4 55*62"},
 
 		{"secp256k1 31 bytes", "padded by one", k256,
@@ -139,15 +140,15 @@ func TestAccept(t *testing.T) {
 		{"secp256k1 32 bytes and sign", "a curve of another module", k256,
 			"30 46 0221 00 80*32 0221 00 ab*32", "80*32 ab*32"},
 
-		{"secp160r1", "its order has 161 bits, its field 160", secp160r1,
+		{"secp160r1", "its order has 161 bits and its field 160", secp160r1,
 			"30 2e 0215 01 00*20 0215 01 00*20", "01 00*20 01 00*20"},
 		{"order 7", "an order of 3 bits takes one byte", custom("tiny", big.NewInt(7)),
 			"30 06 020106 020101", "06 01"},
-		{"order 2", "leaves one value for R and S", custom("two", big.NewInt(2)),
+		{"order 2", "1 is the only value in range", custom("two", big.NewInt(2)),
 			"30 06 020101 020101", "01 01"},
-		{"order 2^1024", "129 bytes: wider than any real curve, all lengths in long form", custom("wide", new(big.Int).Lsh(big.NewInt(1), 1024)),
+		{"order 2^1024", "129 bytes, wider than any real curve, with all lengths in the long form", custom("wide", new(big.Int).Lsh(big.NewInt(1), 1024)),
 			"30 820108 028181 00 80*128 028181 00 ff*128", "00 80*128 00 ff*128"},
-		{"order 2^1024 127 bytes", "the short form of an INTEGER ends", custom("wide", new(big.Int).Lsh(big.NewInt(1), 1024)),
+		{"order 2^1024 127 bytes", "the longest INTEGER with the short form of the length", custom("wide", new(big.Int).Lsh(big.NewInt(1), 1024)),
 			"30 820104 027f 01*127 028180 01*128", "00*2 01*127 00 01*128"},
 		{"order 2^560000", "a length of three bytes", custom("absurd", new(big.Int).Lsh(big.NewInt(1), 560000)),
 			"30 83011178 0283011170 01*70000 020101", "00 01*70000 00*70000 01"},
@@ -170,7 +171,7 @@ func TestRejectDER(t *testing.T) {
 		name  string
 		curve elliptic.Curve
 		der   string
-		want  string // the whole error after the prefix
+		want  string // the error without its prefix
 	}{
 		// The SEQUENCE.
 		{"empty", p256, "", "the signature is missing, want a SEQUENCE"},
@@ -180,16 +181,16 @@ func TestRejectDER(t *testing.T) {
 		{"P1363 instead", p256, "ab*64", "the signature has tag 0xab, want 0x30 for a SEQUENCE"},
 		{"tag only", p256, "30", "the signature ends after its tag, want a length"},
 		{"BER indefinite length", p256, "30 80 020101 020101 0000", "the signature has an indefinite length, which DER does not allow"},
-		{"cut off", p256, "30 06 020101 0201", "the signature is cut off: 5 of its 6 bytes are there"},
-		{"header only", p256, "30 06", "the signature is cut off: 0 of its 6 bytes are there"},
-		{"cut off by 2^32-1", p256, "30 84ffffffff 020101 020101", "the signature is cut off: 6 of its 4294967295 bytes are there"},
-		{"long form of 6", p256, "30 8106 020101 020101", "the signature has a length of 6 in 2 bytes, want the shortest form"},
-		{"long form of 127", p521, "30 817f 023e 55*62 023d 55*61", "the signature has a length of 127 in 2 bytes, want the shortest form"},
-		{"two bytes for 128", p521, "30 820080 023e 55*62 023e 55*62", "the signature has a length of 128 in 3 bytes, want the shortest form"},
-		{"four bytes for 6", p256, "30 8400000006 020101 020101", "the signature has a length of 6 in 5 bytes, want the shortest form"},
+		{"cut off", p256, "30 06 020101 0201", "the signature is truncated: it has 5 of 6 bytes"},
+		{"header only", p256, "30 06", "the signature is truncated: it has 0 of 6 bytes"},
+		{"cut off by 2^32-1", p256, "30 84ffffffff 020101 020101", "the signature is truncated: it has 6 of 4294967295 bytes"},
+		{"long form of 6", p256, "30 8106 020101 020101", "the signature has a length of 6 encoded in 2 bytes, want the shortest form"},
+		{"long form of 127", p521, "30 817f 023e 55*62 023d 55*61", "the signature has a length of 127 encoded in 2 bytes, want the shortest form"},
+		{"two bytes for 128", p521, "30 820080 023e 55*62 023e 55*62", "the signature has a length of 128 encoded in 3 bytes, want the shortest form"},
+		{"four bytes for 6", p256, "30 8400000006 020101 020101", "the signature has a length of 6 encoded in 5 bytes, want the shortest form"},
 		{"length cut off", p256, "30 8200", "the signature ends within its length"},
-		{"length of five bytes", p256, "30 850000000006 020101 020101", "the signature has a length of 5 bytes, want at most 4"},
-		{"reserved length ff", p256, "30 ff 020101 020101", "the signature has a length of 127 bytes, want at most 4"},
+		{"length of five bytes", p256, "30 850000000006 020101 020101", "the signature has a length in 5 bytes, want at most 4"},
+		{"reserved length ff", p256, "30 ff 020101 020101", "the signature has a length in 127 bytes, want at most 4"},
 		{"one byte after", p256, "30 06 020101 020101 00", "trailing bytes after the SEQUENCE: 1"},
 		{"end-of-contents after", p256, "30 06 020101 020101 0000", "trailing bytes after the SEQUENCE: 2"},
 		{"two signatures", p256, "30 06 020101 020101 30 06 020101 020101", "trailing bytes after the SEQUENCE: 8"},
@@ -204,12 +205,12 @@ func TestRejectDER(t *testing.T) {
 		{"R constructed", p256, "30 06 220101 020101", "R has tag 0x22, want 0x02 for an INTEGER"},
 		{"R empty", p256, "30 05 0200 020101", "R is an empty INTEGER, want at least one byte"},
 		{"S empty", p256, "30 05 020101 0200", "S is an empty INTEGER, want at least one byte"},
-		{"R beyond the SEQUENCE", p256, "30 03 020201", "R is cut off: 1 of its 2 bytes are there"},
+		{"R beyond the SEQUENCE", p256, "30 03 020201", "R is truncated: it has 1 of 2 bytes"},
 		{"S beyond the SEQUENCE", p256, "30 06 020101 020201 01", "trailing bytes after the SEQUENCE: 1"},
-		{"S beyond its end", p256, "30 06 020101 020201", "S is cut off: 1 of its 2 bytes are there"},
+		{"S beyond its end", p256, "30 06 020101 020201", "S is truncated: it has 1 of 2 bytes"},
 		{"S ends after the tag", p256, "30 04 020101 02", "S ends after its tag, want a length"},
 		{"S indefinite", p256, "30 08 020101 0280 01 0000", "S has an indefinite length, which DER does not allow"},
-		{"R in long form", p256, "30 07 028101 01 020101", "R has a length of 1 in 2 bytes, want the shortest form"},
+		{"R in long form", p256, "30 07 028101 01 020101", "R has a length of 1 encoded in 2 bytes, want the shortest form"},
 		{"R negative", p256, "30 06 0201ff 020101", "R is negative: an INTEGER of length 1 that starts with 0xff"},
 		{"S negative", p256, "30 06 020101 020180", "S is negative: an INTEGER of length 1 that starts with 0x80"},
 		{"R lost its sign byte", p256, "30 25 0220 80*32 020101", "R is negative: an INTEGER of length 32 that starts with 0x80"},
@@ -280,7 +281,8 @@ type (
 	appendTo func(dst, sig []byte, curve elliptic.Curve) ([]byte, error)
 )
 
-// checkRefusal also checks what is promised of dst.
+// checkRefusal checks that sig is rejected by both functions, with the error
+// want, and that neither writes to sig or to dst.
 func checkRefusal(t *testing.T, to to, appendTo appendTo, sig []byte, curve elliptic.Curve, want string) {
 	t.Helper()
 	before := bytes.Clone(sig)
@@ -304,7 +306,7 @@ func checkRefusal(t *testing.T, to to, appendTo appendTo, sig []byte, curve elli
 	}
 }
 
-// TestRange has R and S at the ends of 1..n-1, in both directions.
+// TestRange tests R and S at both ends of 1..n-1, in both directions.
 func TestRange(t *testing.T) {
 	one := big.NewInt(1)
 	all := append(curves(), secp160r1,
@@ -318,7 +320,7 @@ func TestRange(t *testing.T) {
 		n := c.Params().N
 		width := (n.BitLen() + 7) / 8
 		minus1, plus1 := new(big.Int).Sub(n, one), new(big.Int).Add(n, one)
-		minusTop := new(big.Int).SetBit(new(big.Int).Set(n), n.BitLen()-1, 0) // the top bit away, the rest equal
+		minusTop := new(big.Int).SetBit(new(big.Int).Set(n), n.BitLen()-1, 0) // n without its top bit
 		largest := new(big.Int).Sub(new(big.Int).Lsh(one, uint(8*width)), one)
 		for _, v := range []struct {
 			name string
@@ -336,7 +338,7 @@ func TestRange(t *testing.T) {
 			{"one byte wider", new(big.Int).Lsh(one, uint(8*width)), fmt.Sprintf("has %d bytes, want at most %d for %s", width+1, width, c.Params().Name)},
 		} {
 			if v.want == "" && v.x.Sign() == 0 {
-				continue // n is a power of two: without its top bit nothing is left
+				continue // n is a power of two, which is 0 without its top bit
 			}
 			for i, letter := range []string{"R", "S"} {
 				t.Run(c.Params().Name+"/"+letter+"="+v.name, func(t *testing.T) {
@@ -350,7 +352,7 @@ func TestRange(t *testing.T) {
 					checkRange(t, "ToP1363", err, letter, v.want)
 
 					if v.x.Sign() < 0 || v.x.BitLen() > 8*width {
-						return // not to be written in P1363
+						return // P1363 cannot hold it
 					}
 					p1363 := make([]byte, 2*width)
 					pair[0].FillBytes(p1363[:width])
@@ -376,8 +378,9 @@ func checkRange(t *testing.T, name string, err error, letter, want string) {
 	}
 }
 
-// TestSignatures is about what crypto/ecdsa makes, and goes on until it has met
-// the short integers: one in 256 for the whole-byte curves, each of R and S.
+// TestSignatures converts signatures of crypto/ecdsa. It continues until both a
+// short R and a short S have occurred, which for most curves takes 256 signatures
+// on average.
 func TestSignatures(t *testing.T) {
 	for _, c := range curves() {
 		t.Run(c.Params().Name, func(t *testing.T) {
@@ -417,7 +420,7 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// TestShortIntegers has every number of leading zeros, in R and S at once.
+// TestShortIntegers tests every combination of leading zeros in R and S.
 func TestShortIntegers(t *testing.T) {
 	for _, c := range curves() {
 		t.Run(c.Params().Name, func(t *testing.T) {
@@ -442,8 +445,8 @@ func TestShortIntegers(t *testing.T) {
 	}
 }
 
-// fillBelow fills buf with a random number in 1..n-1 that has at least so many
-// leading zeros.
+// fillBelow fills buf with a random number in 1..n-1 that has at least the given
+// number of leading zero bytes.
 func fillBelow(buf []byte, n *big.Int, zeros int) {
 	for {
 		clear(buf)
@@ -451,7 +454,7 @@ func fillBelow(buf []byte, n *big.Int, zeros int) {
 		if x := new(big.Int).SetBytes(buf); x.Sign() > 0 && x.Cmp(n) < 0 {
 			return
 		}
-		buf[zeros] = 0 // the width of P-521 has 7 bits too many
+		buf[zeros] = 0 // because random bytes rarely are below the order of P-521
 		rand.Read(buf[zeros+1:])
 		if x := new(big.Int).SetBytes(buf); x.Sign() > 0 {
 			return
@@ -459,15 +462,15 @@ func fillBelow(buf []byte, n *big.Int, zeros int) {
 	}
 }
 
-// oracle is the conversion by encoding/asn1 and math/big with the strictness that
-// those leave out.
+// oracle converts with encoding/asn1 and math/big, and adds the checks that they
+// lack.
 func oracle(der []byte, curve elliptic.Curve) ([]byte, bool) {
 	var sig struct{ R, S *big.Int }
 	rest, err := asn1.Unmarshal(der, &sig)
 	if err != nil || len(rest) != 0 {
 		return nil, false
 	}
-	// Unmarshal takes what follows S inside the SEQUENCE.
+	// Unmarshal accepts trailing bytes inside the SEQUENCE.
 	if !bytes.Equal(signature(sig.R, sig.S), der) {
 		return nil, false
 	}
@@ -482,7 +485,8 @@ func oracle(der []byte, curve elliptic.Curve) ([]byte, bool) {
 	return out, true
 }
 
-// checkAgainstOracle returns whether der was accepted.
+// checkAgainstOracle compares ToP1363 with the oracle and reports whether der was
+// accepted.
 func checkAgainstOracle(tb testing.TB, der []byte, curve elliptic.Curve) bool {
 	tb.Helper()
 	got, err := derconv.ToP1363(der, curve)
@@ -496,8 +500,8 @@ func checkAgainstOracle(tb testing.TB, der []byte, curve elliptic.Curve) bool {
 	return ok
 }
 
-// TestMutations changes a signature at each byte to each value, cuts it at each
-// length, and removes and doubles each byte.
+// TestMutations sets each byte of a signature to each value, truncates the
+// signature to each length, and removes and repeats each byte.
 func TestMutations(t *testing.T) {
 	for _, c := range curves() {
 		t.Run(c.Params().Name, func(t *testing.T) {
@@ -545,7 +549,8 @@ func TestBadCurves(t *testing.T) {
 	}
 }
 
-// TestAppend has room, no room, and every overlap of input and dst.
+// TestAppend tests dst with and without enough capacity, and every overlap of
+// the input with dst.
 func TestAppend(t *testing.T) {
 	for _, c := range append(curves(), custom("order of 536 bits", bigHex(strings.Repeat("ff", 67)))) {
 		n := c.Params().N
@@ -589,7 +594,7 @@ func testAppend(t *testing.T, appendTo appendTo, c elliptic.Curve, in, want []by
 }
 
 func TestAllocs(t *testing.T) {
-	// As wide as P-521 in bytes, with the longest DER: both INTEGERs have a sign byte.
+	// As wide as P-521, but with a sign byte in both INTEGERs: the longest DER.
 	wide := custom("order of 528 bits", bigHex(strings.Repeat("ff", 66)))
 	for _, c := range append(curves(), wide) {
 		t.Run(c.Params().Name, func(t *testing.T) {
@@ -610,7 +615,7 @@ func TestAllocs(t *testing.T) {
 	}
 }
 
-// TestConcurrent is for the race detector.
+// TestConcurrent runs conversions at once, for the race detector.
 func TestConcurrent(t *testing.T) {
 	c := k256
 	der := signature(new(big.Int).Rsh(c.N, 9), big.NewInt(1))
@@ -632,7 +637,7 @@ func TestConcurrent(t *testing.T) {
 	wg.Wait()
 }
 
-// TestLowS has S at the ends of its range and around n/2.
+// TestLowS tests S at both ends of its range and around n/2.
 func TestLowS(t *testing.T) {
 	one := big.NewInt(1)
 	for _, c := range append(curves(), secp160r1, custom("order 8", big.NewInt(8)), custom("order 2", big.NewInt(2))) {
@@ -651,7 +656,7 @@ func TestLowS(t *testing.T) {
 			{"n-128", sub(128), big.NewInt(128)}, // the new S needs a sign byte
 		} {
 			if v.s.Cmp(n) >= 0 || v.s.Sign() <= 0 || v.want.Sign() == 0 {
-				continue // the tiny orders have no such S
+				continue // the smallest orders have no such S
 			}
 			t.Run(c.Params().Name+"/"+v.name, func(t *testing.T) {
 				r := sub(1)
@@ -662,8 +667,9 @@ func TestLowS(t *testing.T) {
 	}
 }
 
-// checkLowS checks both encodings, that each is a fixed point, and that the input
-// is neither changed nor returned.
+// checkLowS checks that the low-S form of der is want, in both encodings, that
+// normalizing it again changes nothing, and that the input is neither modified
+// nor returned.
 func checkLowS(t *testing.T, der, want []byte, c elliptic.Curve) {
 	t.Helper()
 	p1363, err := derconv.ToP1363(der, c)
@@ -726,7 +732,8 @@ func TestLowSRejects(t *testing.T) {
 	}
 }
 
-// TestLowSVerifies goes on until it has met a high and a low S on each curve.
+// TestLowSVerifies continues until five high and five low S have occurred on each
+// curve.
 func TestLowSVerifies(t *testing.T) {
 	for _, c := range curves() {
 		t.Run(c.Params().Name, func(t *testing.T) {
@@ -744,8 +751,9 @@ func TestLowSVerifies(t *testing.T) {
 	}
 }
 
-// checkLowSVerifies signs msg, and returns whether S was high. For secp256k1 the
-// judge is decred's package as well, which knows both ECDSA and what a high S is.
+// checkLowSVerifies signs msg, checks that the low-S form verifies, and reports
+// whether S was high. For secp256k1 it also asks decred's package, which verifies
+// and recognizes a high S.
 func checkLowSVerifies(t *testing.T, key *ecdsa.PrivateKey, msg []byte) (high bool) {
 	t.Helper()
 	digest := sha256.Sum256(msg)
@@ -758,10 +766,10 @@ func checkLowSVerifies(t *testing.T, key *ecdsa.PrivateKey, msg []byte) (high bo
 		t.Fatalf("LowSDER(%x): %v", der, err)
 	}
 	if !ecdsa.VerifyASN1(&key.PublicKey, digest[:], der) {
-		t.Fatalf("%x does not verify before", der)
+		t.Fatalf("%x does not verify", der)
 	}
 	if !ecdsa.VerifyASN1(&key.PublicKey, digest[:], got) {
-		t.Fatalf("%x verifies, LowSDER of it, %x, does not", der, got)
+		t.Fatalf("%x verifies, but its low-S form %x does not", der, got)
 	}
 	if len(got) > len(der) {
 		t.Fatalf("LowSDER(%x) = %x is longer", der, got)

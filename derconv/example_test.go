@@ -1,6 +1,8 @@
 package derconv_test
 
 import (
+	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -16,7 +18,42 @@ import (
 	"github.com/kmssign/kmssign/derconv"
 )
 
-// A crypto.Signer returns ECDSA signatures in DER. A JWT wants R and S.
+// A crypto.Signer, such as a key in AWS KMS, returns an ECDSA signature in DER.
+// A JWT carries R and S. The signature is the same: it verifies in both forms.
+func Example() {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var signer crypto.Signer = key
+	digest := sha256.Sum256([]byte("header.payload"))
+	der, err := signer.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// The issuer puts R and S into the token.
+	p1363, err := derconv.ToP1363(der, elliptic.P256())
+	if err != nil {
+		log.Fatal(err)
+	}
+	r := new(big.Int).SetBytes(p1363[:32])
+	s := new(big.Int).SetBytes(p1363[32:])
+	fmt.Println("R and S verify:", ecdsa.Verify(&key.PublicKey, digest[:], r, s))
+
+	// A receiver whose library takes DER converts them back.
+	back, err := derconv.ToDER(p1363, elliptic.P256())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("DER verifies:", ecdsa.VerifyASN1(&key.PublicKey, digest[:], back))
+	fmt.Println("same bytes:", bytes.Equal(back, der))
+	// Output:
+	// R and S verify: true
+	// DER verifies: true
+	// same bytes: true
+}
+
 func ExampleToP1363() {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -36,6 +73,7 @@ func ExampleToP1363() {
 	// Output: 64 bytes, 86 characters in a JWT
 }
 
+// The error names the rule that the input breaks.
 func ExampleToP1363_failure() {
 	der := []byte{0x30, 0x06, 0x02, 0x01, 0x01, 0x02, 0x01, 0x81}
 	_, err := derconv.ToP1363(der, elliptic.P256())
@@ -67,9 +105,9 @@ func ExampleAppendP1363() {
 	// 64 3 4
 }
 
-// The other way: the signature of a JWT, for a function that takes DER.
+// The signature of a JWT is converted for a function that takes DER.
 func ExampleToDER() {
-	// From RFC 7515, appendix A.3.
+	// The signature of RFC 7515, appendix A.3.
 	sig, err := base64.RawURLEncoding.DecodeString(
 		"DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q")
 	if err != nil {
@@ -98,7 +136,7 @@ func ExampleAppendDER() {
 	sig := make([]byte, 64)
 	sig[31], sig[63] = 0x7f, 0x80
 
-	// 72 bytes are enough for any signature on P-256.
+	// 72 bytes hold any signature on P-256.
 	der, err := derconv.AppendDER(make([]byte, 0, 72), sig, elliptic.P256())
 	if err != nil {
 		log.Fatal(err)
@@ -107,7 +145,7 @@ func ExampleAppendDER() {
 	// Output: 30 07 02 01 7f 02 02 00 80
 }
 
-// Half of all signatures have a high S, which verifiers of the Bitcoin kind refuse.
+// Half of all signatures have a high S, which Bitcoin, for one, rejects.
 func ExampleLowSDER() {
 	key, err := secp256k1.GeneratePrivateKey()
 	if err != nil {

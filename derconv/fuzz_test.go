@@ -10,7 +10,7 @@ import (
 	"github.com/kmssign/kmssign/derconv"
 )
 
-// fuzzCurves adds to the real curves the kinds of order that they lack.
+// fuzzCurves are the real curves and some whose order is shorter or longer.
 var fuzzCurves = append(curves(),
 	secp160r1,
 	custom("order 251", big.NewInt(251)),
@@ -19,8 +19,8 @@ var fuzzCurves = append(curves(),
 
 func fuzzCurve(i uint8) elliptic.Curve { return fuzzCurves[int(i)%len(fuzzCurves)] }
 
-// fuzzSeeds returns, for each curve, signatures of the shortest, of a short and of
-// the longest integers.
+// fuzzSeeds yields, for each curve, signatures with the shortest, short and the
+// longest integers, and some that are out of range.
 func fuzzSeeds(yield func(der []byte, curve uint8)) {
 	one := big.NewInt(1)
 	for i, c := range fuzzCurves {
@@ -38,9 +38,8 @@ func fuzzSeeds(yield func(der []byte, curve uint8)) {
 	}
 }
 
-// FuzzFromDER has two laws: exactly that DER is accepted, with that result, which
-// encoding/asn1 and math/big accept when they are made strict; and what is accepted
-// comes back byte for byte.
+// FuzzFromDER checks that ToP1363 agrees with the oracle on every input, and that
+// ToDER returns the input if it was accepted.
 func FuzzFromDER(f *testing.F) {
 	fuzzSeeds(func(der []byte, curve uint8) {
 		f.Add(der, curve)
@@ -64,7 +63,7 @@ func FuzzFromDER(f *testing.F) {
 	})
 }
 
-// FuzzFromP1363 has the same two laws in the other direction.
+// FuzzFromP1363 checks the same in the other direction.
 func FuzzFromP1363(f *testing.F) {
 	fuzzSeeds(func(der []byte, curve uint8) {
 		if p1363, err := derconv.ToP1363(der, fuzzCurve(curve)); err == nil {
@@ -101,8 +100,8 @@ func FuzzFromP1363(f *testing.F) {
 	})
 }
 
-// FuzzLowS takes any R and S: what is accepted keeps R, has S or n-S in the lower
-// half, is its own low-S form, and is the same in both encodings.
+// FuzzLowS checks for any R and S that the low-S form has the same R and the
+// smaller of S and n-S, in both encodings.
 func FuzzLowS(f *testing.F) {
 	fuzzSeeds(func(der []byte, curve uint8) {
 		if p1363, err := derconv.ToP1363(der, fuzzCurve(curve)); err == nil {
@@ -133,7 +132,8 @@ func FuzzLowS(f *testing.F) {
 	})
 }
 
-// FuzzLowSVerifies signs any message: the signature verifies before and after.
+// FuzzLowSVerifies checks for any message that the low-S form of a signature
+// verifies.
 func FuzzLowSVerifies(f *testing.F) {
 	var keys []*ecdsa.PrivateKey
 	for i, c := range curves() {
