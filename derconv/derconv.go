@@ -51,8 +51,8 @@ const (
 // ToP1363 converts a signature by a key on curve from DER to P1363. The result
 // has 64 bytes for P-256 and secp256k1, 96 for P-384 and 132 for P-521.
 //
-// It returns nil and an error if der is not exactly one DER SEQUENCE of R and S,
-// if R or S is outside 1..n-1, or if curve is nil or has no positive N.
+// It returns nil and an error if der is not exactly one DER SEQUENCE of R and
+// S, if R or S is outside 1..n-1, or if curve is nil or has no positive N.
 func ToP1363(der []byte, curve elliptic.Curve) ([]byte, error) {
 	return AppendP1363(nil, der, curve)
 }
@@ -91,8 +91,9 @@ func AppendP1363(dst, der []byte, curve elliptic.Curve) ([]byte, error) {
 	return append(dst, buf[:2*o.width]...), nil
 }
 
-// ToDER converts a signature by a key on curve from P1363 to DER. The result has
-// at most 72 bytes for P-256 and secp256k1, 104 for P-384 and 139 for P-521.
+// ToDER converts a signature by a key on curve from P1363 to DER. The result
+// has at most 72 bytes for P-256 and secp256k1, 104 for P-384 and 139 for
+// P-521.
 //
 // It returns nil and an error if the length of p1363 is not the one that
 // [ToP1363] returns for the curve, if R or S is outside 1..n-1, or if curve is
@@ -117,8 +118,8 @@ func AppendDER(dst, p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 		return dst, err
 	}
 
-	// Build the result outside dst, because r and s may be part of dst. If it is
-	// too long for the stack, append moves it to the heap.
+	// Build the result outside dst, because r and s may be part of dst. If it
+	// is too long for the stack, append moves it to the heap.
 	var stack [stackDER]byte
 	buf := appendHeader(stack[:0], asn1.SEQUENCE, elementLen(integerLen(r))+elementLen(integerLen(s)))
 	buf = appendInteger(buf, r)
@@ -127,14 +128,15 @@ func AppendDER(dst, p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 }
 
 // LowSP1363 returns a copy of a P1363 signature by a key on curve, with S
-// replaced by n-S if S is above n/2. The result has the same length and is valid
-// for the same keys and messages. Calling LowSP1363 on it changes nothing.
+// replaced by n-S if S is above n/2. The result has the same length and is
+// valid for the same keys and messages. Calling LowSP1363 on it changes
+// nothing.
 //
-// Bitcoin (BIP 146), Ethereum (EIP-2) and similar systems reject an S above n/2,
-// so that a signature cannot be turned into a second valid one. AWS KMS does not
-// normalize S, and half of its signatures have a high S. JOSE (RFC 7518,
-// RFC 8812), X.509 and TLS accept both. Replacing S flips the lowest bit of the
-// recovery id, if there is one.
+// Bitcoin (BIP 146), Ethereum (EIP-2) and similar systems reject an S above
+// n/2, so that a signature cannot be turned into a second valid one. AWS KMS
+// does not normalize S, and half of its signatures have a high S. JOSE (RFC
+// 7518, RFC 8812), X.509 and TLS accept both. Replacing S flips the lowest bit
+// of the recovery id, if there is one.
 //
 // It returns nil and an error in the same cases as [ToDER].
 func LowSP1363(p1363 []byte, curve elliptic.Curve) ([]byte, error) {
@@ -168,8 +170,8 @@ func LowSDER(der []byte, curve elliptic.Curve) ([]byte, error) {
 	return ToDER(p1363, curve)
 }
 
-// parse reads R and S. They alias der and have no leading zeros, so that zero is
-// an empty slice.
+// parse reads R and S. They alias der and have no leading zeros, so that zero
+// is an empty slice.
 func parse(der []byte) (r, s []byte, err error) {
 	var inner cryptobyte.String
 	input := cryptobyte.String(der)
@@ -191,8 +193,9 @@ func parse(der []byte) (r, s []byte, err error) {
 	return r, s, nil
 }
 
-// readInteger reads a non-negative INTEGER as [cryptobyte.String.ReadASN1Integer]
-// does into a []byte, but returns an error that names the rule that is broken.
+// readInteger reads a non-negative INTEGER as
+// [cryptobyte.String.ReadASN1Integer] does into a []byte, but returns an error
+// that names the rule that is broken.
 func readInteger(in *cryptobyte.String, name string) ([]byte, error) {
 	var x cryptobyte.String
 	at := *in // because a failed read consumes the element
@@ -209,8 +212,8 @@ func readInteger(in *cryptobyte.String, name string) ([]byte, error) {
 	return trim(x), nil
 }
 
-// elementError returns the reason why cryptobyte cannot read an element with the
-// given tag at the start of in.
+// elementError returns the reason why cryptobyte cannot read an element with
+// the given tag at the start of in.
 func elementError(name, kind string, tag asn1.Tag, in []byte) error {
 	switch {
 	case len(in) == 0:
@@ -250,10 +253,11 @@ type order struct {
 	width  int                   // of n and of each integer in P1363, in bytes
 }
 
-// orderOf returns the order of curve. The width is that of the order, as in IEEE
-// P1363, because R and S are integers modulo the order. RFC 7518 §3.4 only lists
-// lengths, for curves whose field is as wide as their order. That does not hold
-// for every curve: secp160r1 has a field of 20 bytes and an order of 21 bytes.
+// orderOf returns the order of curve. The width is that of the order, as in
+// IEEE P1363, because R and S are integers modulo the order. RFC 7518 §3.4 only
+// lists lengths, for curves whose field is as wide as their order. That does
+// not hold for every curve: secp160r1 has a field of 20 bytes and an order of
+// 21 bytes.
 func orderOf(curve elliptic.Curve) (order, error) {
 	if curve == nil {
 		return order{}, errors.New("derconv: curve is nil")
@@ -314,8 +318,8 @@ func (o *order) check(name string, x []byte) error {
 	return nil
 }
 
-// below reports whether x < n. Both must have the same width in bytes. Signatures
-// are public, so it need not run in constant time.
+// below reports whether x < n. Both must have the same width in bytes.
+// Signatures are public, so it need not run in constant time.
 func below(x []byte, n *big.Int) bool {
 	words := n.Bits() // not a copy; least significant word first
 	for i, b := range x {
@@ -358,8 +362,8 @@ func elementLen(content int) int {
 	return 2 + lengthLen(content) + content
 }
 
-// appendHeader appends the tag of an element and its length, in the shortest form
-// (X.690 §8.1.3 and §10.1).
+// appendHeader appends the tag of an element and its length, in the shortest
+// form (X.690 §8.1.3 and §10.1).
 func appendHeader(b []byte, tag asn1.Tag, content int) []byte {
 	if content < 0x80 {
 		return append(b, byte(tag), byte(content))

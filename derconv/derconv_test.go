@@ -42,7 +42,8 @@ func custom(name string, n *big.Int) elliptic.Curve {
 	return &elliptic.CurveParams{Name: name, N: n}
 }
 
-// secp160r1 has a field of 160 bits and an order of 161 (SEC 2, version 1, §2.4.2).
+// secp160r1 has a field of 160 bits and an order of 161 (SEC 2, version 1,
+// §2.4.2).
 var secp160r1 = custom("secp160r1", bigHex("0100000000000000000001f4c8f927aed3ca752257"))
 
 func bigHex(s string) *big.Int {
@@ -379,8 +380,8 @@ func checkRange(t *testing.T, name string, err error, letter, want string) {
 }
 
 // TestSignatures converts signatures of crypto/ecdsa. It continues until both a
-// short R and a short S have occurred, which for most curves takes 256 signatures
-// on average.
+// short R and a short S have occurred, which for most curves takes 256
+// signatures on average.
 func TestSignatures(t *testing.T) {
 	for _, c := range curves() {
 		t.Run(c.Params().Name, func(t *testing.T) {
@@ -445,8 +446,8 @@ func TestShortIntegers(t *testing.T) {
 	}
 }
 
-// fillBelow fills buf with a random number in 1..n-1 that has at least the given
-// number of leading zero bytes.
+// fillBelow fills buf with a random number in 1..n-1 that has at least the
+// given number of leading zero bytes.
 func fillBelow(buf []byte, n *big.Int, zeros int) {
 	for {
 		clear(buf)
@@ -462,8 +463,8 @@ func fillBelow(buf []byte, n *big.Int, zeros int) {
 	}
 }
 
-// oracle converts with encoding/asn1 and math/big, and adds the checks that they
-// lack.
+// oracle converts with encoding/asn1 and math/big, and adds the checks that
+// they lack.
 func oracle(der []byte, curve elliptic.Curve) ([]byte, bool) {
 	var sig struct{ R, S *big.Int }
 	rest, err := asn1.Unmarshal(der, &sig)
@@ -485,8 +486,8 @@ func oracle(der []byte, curve elliptic.Curve) ([]byte, bool) {
 	return out, true
 }
 
-// checkAgainstOracle compares ToP1363 with the oracle and reports whether der was
-// accepted.
+// checkAgainstOracle compares ToP1363 with the oracle and reports whether der
+// was accepted.
 func checkAgainstOracle(tb testing.TB, der []byte, curve elliptic.Curve) bool {
 	tb.Helper()
 	got, err := derconv.ToP1363(der, curve)
@@ -732,8 +733,8 @@ func TestLowSRejects(t *testing.T) {
 	}
 }
 
-// TestLowSVerifies continues until five high and five low S have occurred on each
-// curve.
+// TestLowSVerifies continues until five high and five low S have occurred on
+// each curve.
 func TestLowSVerifies(t *testing.T) {
 	for _, c := range curves() {
 		t.Run(c.Params().Name, func(t *testing.T) {
@@ -752,8 +753,8 @@ func TestLowSVerifies(t *testing.T) {
 }
 
 // checkLowSVerifies signs msg, checks that the low-S form verifies, and reports
-// whether S was high. For secp256k1 it also asks decred's package, which verifies
-// and recognizes a high S.
+// whether S was high. For secp256k1 it also asks decred's package, which
+// verifies and recognizes a high S.
 func checkLowSVerifies(t *testing.T, key *ecdsa.PrivateKey, msg []byte) (high bool) {
 	t.Helper()
 	digest := sha256.Sum256(msg)

@@ -38,8 +38,8 @@ func fuzzSeeds(yield func(der []byte, curve uint8)) {
 	}
 }
 
-// FuzzFromDER checks that ToP1363 agrees with the oracle on every input, and that
-// ToDER returns the input if it was accepted.
+// FuzzFromDER checks that ToP1363 agrees with the oracle on every input, and
+// that ToDER returns the input if it was accepted.
 func FuzzFromDER(f *testing.F) {
 	fuzzSeeds(func(der []byte, curve uint8) {
 		f.Add(der, curve)

@@ -18,6 +18,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
+// A service that signs up to 64 tokens at once keeps 64 connections, and never
+// makes more than 64 requests at a time.
 func Example() {
 	fake := kmstest.New()
 	server := kmstest.NewServer(fake)

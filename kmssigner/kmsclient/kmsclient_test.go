@@ -80,9 +80,9 @@ func sign(tb testing.TB, signer crypto.Signer) {
 	}
 }
 
-// The reason for the package: where 128 goroutines sign at once, again and
+// This is what the package is for: when 128 goroutines sign at once, again and
 // again, NewHTTP opens 128 connections and keeps them. The SDK's default client
-// keeps ten, and opens the others anew each time.
+// keeps 10 and opens 118 new ones each time.
 func TestSteadyConnections(t *testing.T) {
 	const rounds = 3
 	if n := newConnections(t, kmsclient.NewHTTP(concurrency), rounds); n != 0 {
@@ -93,12 +93,12 @@ func TestSteadyConnections(t *testing.T) {
 	}
 }
 
-// newConnections has 128 goroutines sign at once over TLS and HTTP/1.1, and then
-// again for a number of rounds. It returns the number of connections that were
-// opened after the first time.
+// newConnections lets 128 goroutines sign at once over TLS and HTTP/1.1, and
+// again in each of the rounds. It returns the number of connections that the
+// rounds opened.
 func newConnections(t *testing.T, httpClient *awshttp.BuildableClient, rounds int) (n int64) {
 	synctest.Test(t, func(t *testing.T) {
-		fake, key := newFake(time.Second) // on the bubble's clock, so that all calls meet at the server
+		fake, key := newFake(time.Second) // of fake time, so that all calls are in progress at once
 		var conns atomic.Int64
 		network := pipenet.Listen()
 		server := httptest.NewUnstartedServer(fake)
@@ -127,7 +127,7 @@ func newConnections(t *testing.T, httpClient *awshttp.BuildableClient, rounds in
 				calls.Go(func() { sign(t, signer) })
 			}
 			calls.Wait()
-			synctest.Wait() // until the connections are idle or closed
+			synctest.Wait() // for the connections to be idle or closed
 		}
 		round()
 		first := conns.Load()
@@ -144,8 +144,8 @@ func newConnections(t *testing.T, httpClient *awshttp.BuildableClient, rounds in
 
 // NewHTTP changes the numbers of idle connections and nothing else.
 func TestNewHTTPChangesNothingElse(t *testing.T) {
-	// The same way through the SDK's client, because copying a transport may
-	// fill in fields.
+	// The SDK's client with an option, because copying a transport may set
+	// fields.
 	want := awshttp.NewBuildableClient().WithTransportOptions(func(*http.Transport) {}).GetTransport()
 	for concurrency, perHost := range map[int]int{-1: 10, 0: 10, 10: 10, 11: 11, 5000: 5000} {
 		got := kmsclient.NewHTTP(concurrency).GetTransport()
@@ -177,9 +177,9 @@ func TestNewHTTPChangesNothingElse(t *testing.T) {
 	}
 }
 
-// BenchmarkConnections runs 128 signers with the SDK's default HTTP client and with
-// NewHTTP in turn, over TLS and with 5 ms of latency, against a server in a process of
-// its own.
+// BenchmarkConnections runs 128 signers over TLS, alternating between the SDK's
+// default HTTP client and NewHTTP. The server is another process, with a
+// latency of 5 ms.
 //
 //	go test -run '^$' -bench Connections -benchtime 10x ./kmssigner/kmsclient
 func BenchmarkConnections(b *testing.B) {
@@ -238,8 +238,8 @@ func BenchmarkConnections(b *testing.B) {
 	b.ReportMetric(rate["tuned"]/rate["default"], "ratio")
 }
 
-// serverEnv makes the test binary a server, and nothing else, until its standard input
-// ends.
+// serverEnv is an environment variable that makes the test binary a server
+// until its standard input ends.
 const serverEnv = "KMSCLIENT_TEST_SERVER"
 
 func TestMain(m *testing.M) {

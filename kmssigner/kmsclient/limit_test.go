@@ -26,8 +26,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// gauge is a middleman in front of the SDK's HTTP client that counts the requests under
-// way, up to the end of the answer's body.
+// gauge is an HTTP client that counts the requests in progress, until the body
+// of the answer is closed.
 type gauge struct {
 	next      kms.HTTPClient
 	now, most atomic.Int64
@@ -57,13 +57,15 @@ func (b *gauged) Close() error {
 	return b.ReadCloser.Close()
 }
 
+// At most five of 100 calls at once reach KMS, whatever its answers, and
+// afterwards the limit is still five.
 func TestLimit(t *testing.T) {
 	const n, calls = 5, 100
 	for _, tt := range []struct {
 		reason  string
 		effects []kmstest.Effect
 	}{
-		{"well", nil},
+		{"prompt", nil},
 		{"slow", []kmstest.Effect{kmstest.Delay(10 * time.Millisecond)}},
 		{"throttled, and retried", []kmstest.Effect{kmstest.Delay(time.Millisecond), kmstest.Throttle()}},
 		{"reset", []kmstest.Effect{kmstest.Delay(time.Millisecond), kmstest.Reset()}},
@@ -95,9 +97,9 @@ func TestLimit(t *testing.T) {
 				t.Errorf("%s: %d requests at a time, want %d", tt.reason, most, n)
 			}
 			if now := g.now.Load(); now != 0 {
-				t.Errorf("%s: %d requests are still under way", tt.reason, now)
+				t.Errorf("%s: %d requests are still in progress", tt.reason, now)
 			}
-			// No place is lost: n calls go at once, and end.
+			// Every failed call has made room again.
 			g.most.Store(0)
 			fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Delay(time.Millisecond))
 			for range 2 * n {
@@ -115,8 +117,8 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// A call that waits ends with its context and costs nothing; so does one whose context
-// has ended, even where nobody is in its way.
+// A waiting call ends with its context and sends nothing. So does a call whose
+// context has ended before, even if it need not wait.
 func TestLimitHonoursContexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := kmstest.New()
@@ -136,7 +138,7 @@ func TestLimitHonoursContexts(t *testing.T) {
 		go func() { hanging <- sign(first) }()
 		synctest.Wait()
 
-		// Deadlines end the waits in their own order, not in that of the queue.
+		// Waiting calls end at their deadlines, in whatever order they came.
 		start := time.Now()
 		var order []time.Duration
 		var mu sync.Mutex
@@ -147,7 +149,7 @@ func TestLimitHonoursContexts(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), d)
 				defer cancel()
 				err := sign(ctx)
-				if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiting for one of 1 requests") {
+				if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiting while 1 requests, the limit, are in progress") {
 					t.Errorf("a deadline while waiting: %v", err)
 				}
 				if waited := time.Since(start); waited != d {
@@ -168,18 +170,15 @@ func TestLimitHonoursContexts(t *testing.T) {
 			t.Errorf("cancelled while waiting: %v", err)
 		}
 		if calls := fake.Calls("Sign"); calls != 1 {
-			t.Errorf("%d calls, want only the one that hangs", calls)
+			t.Errorf("%d calls, want only the hanging one", calls)
 		}
-		// That no goroutine stays is synctest's to see: it fails a bubble that does
-		// not end.
-
-		// The turn of the call that hangs passes to the next one.
+		// When the hanging call ends, the next one is sent.
 		next := make(chan error, 1)
 		remove()
 		go func() { next <- sign(t.Context()) }()
 		synctest.Wait()
 		if calls := fake.Calls("Sign"); calls != 1 {
-			t.Errorf("%d calls, want only the one that hangs", calls)
+			t.Errorf("%d calls, want only the hanging one", calls)
 		}
 		end()
 		if err := <-hanging; !errors.Is(err, context.Canceled) {
@@ -199,7 +198,7 @@ func TestLimitHonoursContexts(t *testing.T) {
 	})
 }
 
-// Clients that have the same limit share it, and every operation counts.
+// Clients with the same option share its limit, across operations.
 func TestLimitIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := kmstest.New()
@@ -233,8 +232,9 @@ func TestLimitIsShared(t *testing.T) {
 	})
 }
 
-// quota is an HTTP client that answers as a KMS with a quota would: the same signature
-// after 5 ms, up to 1,000 times a second, and else a throttle.
+// quota is an HTTP client that answers like KMS with a quota: with the same
+// signature after 5 ms, up to 1,000 times per second, and otherwise with a
+// ThrottlingException.
 type quota struct {
 	answer   []byte
 	requests atomic.Int64
@@ -271,8 +271,8 @@ func (q *quota) Do(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// BenchmarkQuota has 128 signers ask for tokens without pause where KMS grants 1,000 a
-// second, for some ten seconds each:
+// BenchmarkQuota runs 128 signers without pause against a quota of 1,000
+// requests per second. Each variant takes about ten seconds:
 //
 //	go test -run '^$' -bench Quota -benchtime 10000x ./kmssigner/kmsclient
 func BenchmarkQuota(b *testing.B) {

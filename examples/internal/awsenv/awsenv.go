@@ -1,4 +1,5 @@
-// Package awsenv gives the tests of the programs an AWS environment of their own.
+// Package awsenv gives the tests of the programs an AWS environment of their
+// own.
 package awsenv
 
 import (
@@ -10,8 +11,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// Isolate removes this machine's AWS configuration for the test, and leaves the SDK no
-// network but loopback and no waiting between attempts.
+// Isolate removes this machine's AWS configuration for the test, and leaves the
+// SDK no network but loopback and no waiting between attempts.
 func Isolate(t *testing.T) {
 	t.Helper()
 	for _, pair := range os.Environ() {
@@ -27,7 +28,8 @@ func Isolate(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 }
 
-// Serve makes the ordinary AWS environment one that reaches a fake KMS and nothing else.
+// Serve makes the ordinary AWS environment one that reaches a fake KMS and
+// nothing else.
 func Serve(t *testing.T, optFns ...func(*kmstest.Options)) *kmstest.KMS {
 	t.Helper()
 	Isolate(t)

@@ -17,9 +17,9 @@ import (
 
 // LoadConfig returns the ordinary AWS configuration: environment, profiles and
 // roles, and AWS_ENDPOINT_URL_KMS for an emulator. The Region, if it is not
-// empty, replaces the configured one. LoadConfig returns an error if there is no
-// Region, whose text ends in orElse, a way for the user to name one, or if there
-// are no credentials, which otherwise only the first call would tell.
+// empty, replaces the configured one. Without any Region the error suggests
+// orElse, another way to name one. Without credentials there is an error too,
+// so that it does not come from the first call.
 func LoadConfig(ctx context.Context, region, orElse string, optFns ...func(*config.LoadOptions) error) (aws.Config, error) {
 	// The SDK would write its warnings to standard error.
 	cfg, err := config.LoadDefaultConfig(ctx, append(optFns, config.WithLogger(logging.Nop{}))...)
