@@ -198,6 +198,38 @@ func TestLimitHonoursContexts(t *testing.T) {
 	})
 }
 
+// A call that pauses before a retry lets others go first.
+func TestLimitDuringRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const pause = 10 * time.Second
+		fake := kmstest.New()
+		fake.Inject(kmstest.Match{Times: 1}, kmstest.Throttle())
+		keyID := fake.AddKey(types.KeySpecEccNistP256)
+		limit := kmsclient.Limit(1)
+		retrying := func(o *kms.Options) {
+			o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
+				o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return pause, nil })
+			})
+		}
+		took := func() time.Duration {
+			start := time.Now()
+			if _, err := fake.GetPublicKey(t.Context(), &kms.GetPublicKeyInput{KeyId: &keyID}, limit, retrying); err != nil {
+				t.Error(err)
+			}
+			return time.Since(start)
+		}
+		throttled := make(chan time.Duration)
+		go func() { throttled <- took() }()
+		synctest.Wait()
+		if d := took(); d != 0 {
+			t.Errorf("a call during the pause took %v, want 0s", d)
+		}
+		if d := <-throttled; d != pause {
+			t.Errorf("the throttled call took %v, want %v", d, pause)
+		}
+	})
+}
+
 // Clients with the same option share its limit, across operations.
 func TestLimitIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
