@@ -129,8 +129,7 @@ func AppendDER(dst, p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 
 // LowSP1363 returns a copy of a P1363 signature by a key on curve, with S
 // replaced by n-S if S is above n/2. The result has the same length and is
-// valid for the same keys and messages. Calling LowSP1363 on it changes
-// nothing.
+// valid for the same keys and messages. Normalizing it again changes nothing.
 //
 // Bitcoin (BIP 146), Ethereum (EIP-2) and similar systems reject an S above
 // n/2, so that a signature cannot be turned into a second valid one. AWS KMS

@@ -26,8 +26,8 @@ import (
 )
 
 // The tests of this file run the SDK's client, net/http and the fake's server
-// in a synctest bubble, over a network of pipes. Time is therefore exact: it
-// passes only while everybody waits, however busy the machine is.
+// in a synctest bubble, over a network of pipes. Time passes only while all
+// goroutines wait, so it is exact however busy the machine is.
 
 // fault is something that goes wrong with every Sign call.
 type fault struct {

@@ -169,7 +169,7 @@ func TestTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer is.close()
-	req.timeout = 20 * time.Millisecond // and not before, lest the start take longer
+	req.timeout = 20 * time.Millisecond // but not for open, which may take longer
 	res := is.drive(t.Context(), req, nil)
 	addsUp(t, res)
 	if res.Errors["deadline exceeded"] != 4 || res.Issued != 0 {

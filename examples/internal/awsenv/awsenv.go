@@ -11,13 +11,13 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// Isolate removes this machine's AWS configuration for the test, and leaves the
-// SDK no network but loopback and no waiting between attempts.
+// Isolate hides this machine's AWS configuration from the test. The SDK then
+// looks for credentials on this machine only, and makes one attempt for a call.
 func Isolate(t *testing.T) {
 	t.Helper()
 	for _, pair := range os.Environ() {
 		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
-			t.Setenv(name, "") // so that it is restored
+			t.Setenv(name, "") // which restores it after the test
 			os.Unsetenv(name)
 		}
 	}
@@ -28,8 +28,8 @@ func Isolate(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 }
 
-// Serve makes the ordinary AWS environment one that reaches a fake KMS and
-// nothing else.
+// Serve starts a fake KMS for the test and sets the environment so that the SDK
+// uses it and nothing else.
 func Serve(t *testing.T, optFns ...func(*kmstest.Options)) *kmstest.KMS {
 	t.Helper()
 	Isolate(t)

@@ -7,8 +7,8 @@
 //   - [NewFake] is the KMS of a program that runs without an AWS account.
 //   - [Algorithms] has the JWT algorithms and the KMS keys that they need.
 //
-// A program of your own needs none of it: the calls into this package stand for
-// what a service has already, a configuration and a way to report errors.
+// A service of your own does not need this package, because it has a
+// configuration and a way to report errors already.
 package cli
 
 import (
