@@ -158,9 +158,10 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// A token that is not issued within -timeout is given up.
-func TestTimeout(t *testing.T) {
-	req, err := parse([]string{"-tokens", "4", "-attempts", "1", "-faults", "hang=100%", "-duration", "1m"}, cli.Stdio{Err: io.Discard})
+// opened returns what the program makes of its arguments before the run.
+func opened(t *testing.T, args ...string) (request, *issuer) {
+	t.Helper()
+	req, err := parse(args, cli.Stdio{Err: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +169,13 @@ func TestTimeout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer is.close()
+	t.Cleanup(is.close)
+	return req, is
+}
+
+// A token that is not issued within -timeout is given up.
+func TestTimeout(t *testing.T) {
+	req, is := opened(t, "-tokens", "4", "-attempts", "1", "-faults", "hang=100%", "-duration", "1m")
 	req.timeout = 20 * time.Millisecond // but not for open, which may take longer
 	res := is.drive(t.Context(), req, nil)
 	addsUp(t, res)
@@ -286,15 +293,7 @@ func TestWrongUsage(t *testing.T) {
 }
 
 func TestTokenThatDoesNotVerify(t *testing.T) {
-	req, err := parse([]string{"-tokens", "40", "-concurrency", "4", "-duration", "1m", "-latency", "0"}, cli.Stdio{Err: io.Discard})
-	if err != nil {
-		t.Fatal(err)
-	}
-	is, err := open(t.Context(), req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer is.close()
+	req, is := opened(t, "-tokens", "40", "-concurrency", "4", "-duration", "1m", "-latency", "0")
 	issue := is.issue
 	var n atomic.Int64
 	is.issue = func(ctx context.Context) (string, error) {
@@ -364,15 +363,7 @@ func TestProgress(t *testing.T) {
 	if progress(file) != nil {
 		t.Error("progress is written to a file")
 	}
-	req, err := parse([]string{"-rate", "20", "-duration", "500ms", "-latency", "0"}, cli.Stdio{Err: io.Discard})
-	if err != nil {
-		t.Fatal(err)
-	}
-	is, err := open(t.Context(), req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer is.close()
+	req, is := opened(t, "-rate", "20", "-duration", "500ms", "-latency", "0")
 	var lines []string
 	is.drive(t.Context(), req, func(line string) { lines = append(lines, line) })
 	if len(lines) == 0 || lines[len(lines)-1] != "" {
