@@ -8,6 +8,7 @@
 //
 //	go -C examples run ./issue
 //	go -C examples run ./issue -key alias/token-signing -claims claims.json
+//	go -C examples run ./issue -key arn:aws:kms:... -public-key public.pem
 //
 // The token goes to standard output; what was done goes to standard error. The
 // exit status is 0, 2 for a wrong command line, and 1 for any other failure.
@@ -48,6 +49,7 @@ type request struct {
 	method  *jwtkms.SigningMethod // nil: what the key calls for
 	claims  string
 	pub     string
+	known   crypto.PublicKey // nil: ask KMS
 	raw     bool
 	timeout time.Duration
 }
@@ -75,6 +77,7 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	alg := flags.String("alg", "", "JWT `algorithm`: "+algs.String()+" (default: what the key calls for; ES256 on the fake)")
 	flags.StringVar(&req.claims, "claims", "", "`file` with the claims, a JSON object; - is standard input; none: a small sample")
 	flags.StringVar(&req.pub, "pub", "", "`file` to write the public key to, as PEM")
+	known := flags.String("public-key", "", "`file` with the public key of -key, which is then a full key ARN: PEM or DER, as -pub and \"aws kms get-public-key\" write it; none: ask KMS")
 	flags.BoolVar(&req.raw, "raw", false, "let KMS do the hashing (MessageType RAW) where the token fits in 4096 bytes")
 	flags.PositiveVar(&req.timeout, "timeout", 15*time.Second, "give up after this `time`")
 	if err := flags.Parse(args); err != nil {
@@ -84,7 +87,33 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	if req.method, err = algs.Parse(*alg); err != nil {
 		return req, cli.Usage(err)
 	}
+	switch {
+	case *known == "":
+		return req, nil
+	case req.key == "":
+		return req, cli.Usage(errors.New("-public-key is given without -key, want the full ARN of its key"))
+	case req.method != nil && strings.HasPrefix(req.method.Alg(), "HS"):
+		return req, cli.Usage(fmt.Errorf("-public-key is given with -alg %s, and an HMAC key has no public key", req.method.Alg()))
+	}
+	if req.known, err = readPublicKey(*known); err != nil {
+		return req, fmt.Errorf("-public-key: %w", err)
+	}
 	return req, nil
+}
+
+// readPublicKey reads a SubjectPublicKeyInfo in PEM or DER.
+func readPublicKey(file string) (crypto.PublicKey, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if block, _ := pem.Decode(data); block != nil {
+		if block.Type != "PUBLIC KEY" {
+			return nil, fmt.Errorf("%s has a PEM block of type %q, want PUBLIC KEY", file, block.Type)
+		}
+		data = block.Bytes
+	}
+	return kmssigner.ParsePKIXPublicKey(data)
 }
 
 // issue does the work: claims in, verified token out, and a report of what was
@@ -130,8 +159,11 @@ func issue(ctx context.Context, req request, stdin io.Reader) (token, report str
 		return "", "", fmt.Errorf("the token does not verify: %w", err)
 	}
 	if req.pub != "" {
-		// As KMS answered it: not every kind of key has a marshaller in Go.
-		block := &pem.Block{Type: "PUBLIC KEY", Bytes: calls.publicKey}
+		spki, err := kmssigner.MarshalPKIXPublicKey(key.public)
+		if err != nil {
+			return "", "", fmt.Errorf("-pub: %w", err)
+		}
+		block := &pem.Block{Type: "PUBLIC KEY", Bytes: spki}
 		if err := os.WriteFile(req.pub, pem.EncodeToMemory(block), 0o644); err != nil {
 			return "", "", fmt.Errorf("-pub: %w", err)
 		}
@@ -169,7 +201,9 @@ func openKey(ctx context.Context, client kmsClient, keyID string, req request) (
 	if req.method != nil && strings.HasPrefix(req.method.Alg(), "HS") {
 		return openHMAC(ctx, client, keyID)
 	}
-	signer, err := kmssigner.New(ctx, client, keyID, func(o *kmssigner.Options) { o.PreferRaw = req.raw })
+	signer, err := kmssigner.New(ctx, client, keyID, func(o *kmssigner.Options) {
+		o.PreferRaw, o.PublicKey = req.raw, req.known
+	})
 	if _, ok := errors.AsType[*types.UnsupportedOperationException](err); ok && req.method == nil {
 		return openHMAC(ctx, client, keyID)
 	}

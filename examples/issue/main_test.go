@@ -13,14 +13,13 @@ import (
 	"strings"
 	"testing"
 
-	"filippo.io/mldsa/x509"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/kmssign/kmssign/examples/internal/awsenv"
 	"github.com/kmssign/kmssign/examples/internal/cli"
-	"github.com/kmssign/kmssign/jwtkms"
+	"github.com/kmssign/kmssign/kmssigner"
 )
 
 // invoke runs the program.
@@ -89,10 +88,7 @@ func TestEveryAlg(t *testing.T) {
 			if block == nil || block.Type != "PUBLIC KEY" || len(rest) != 0 {
 				t.Fatalf("-pub wrote %q", data)
 			}
-			if a.Method == jwtkms.ES256K {
-				continue // no parser of this module's or the standard library's
-			}
-			key, err := x509.ParsePKIXPublicKey(block.Bytes)
+			key, err := kmssigner.ParsePKIXPublicKey(block.Bytes)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,6 +131,53 @@ func TestEveryKeySpec(t *testing.T) {
 	fails(t, "for a key that signs use New", 1, "", "-key", fake.AddKey(types.KeySpecEccNistP256), "-alg", "HS256")
 	fails(t, "unsupported key", 1, "", "-key", fake.AddKey(types.KeySpecHmac256), "-alg", "ES256")
 	fails(t, "-pub: an HMAC key has no public key", 1, "", "-alg", "HS256", "-pub", filepath.Join(t.TempDir(), "pub.pem"))
+}
+
+// TestPublicKeyFile starts with a public key on file, in both encodings. KMS is not
+// asked for it.
+func TestPublicKeyFile(t *testing.T) {
+	fake := awsenv.Serve(t)
+	dir := t.TempDir()
+	for _, a := range cli.Signatures {
+		keyID := fake.AddKey(a.Spec)
+		file := filepath.Join(dir, "pub.pem")
+		status, _, stderr := invoke(t, "", "-key", keyID, "-alg", a.Method.Alg(), "-pub", file)
+		if status != 0 {
+			t.Fatal(stderr)
+		}
+		_, arn, _ := strings.Cut(stderr, "arn:")
+		arn, _, _ = strings.Cut("arn:"+arn, "\n")
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(data)
+		der := filepath.Join(dir, "pub.der")
+		if err := os.WriteFile(der, block.Bytes, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{file, der} {
+			status, token, stderr := invoke(t, "", "-key", arn, "-alg", a.Method.Alg(), "-public-key", file)
+			if status != 0 || token == "" || !strings.Contains(stderr, "KMS calls  1 Sign, in ") {
+				t.Errorf("%s, %s: status %d, standard error:\n%s", a.Spec, file, status, stderr)
+			}
+		}
+	}
+	write := func(text string) string {
+		file := filepath.Join(dir, "other")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	keyID, good := fake.AddKey(types.KeySpecEccNistP256), filepath.Join(dir, "pub.pem")
+	fails(t, "-public-key is given without -key", 2, "", "-public-key", good)
+	fails(t, "must be a full key ARN", 1, "", "-key", keyID, "-public-key", good)
+	fails(t, "an HMAC key has no public key", 2, "", "-key", keyID, "-alg", "HS256", "-public-key", good)
+	fails(t, "no such file", 1, "", "-key", keyID, "-public-key", filepath.Join(dir, "none"))
+	fails(t, "parse public key", 1, "", "-key", keyID, "-public-key", write("garbage"))
+	fails(t, `has a PEM block of type "CERTIFICATE", want PUBLIC KEY`, 1, "", "-key", keyID, "-public-key",
+		write("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
 }
 
 // A terminal that nobody types at is no reason to hang.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"reflect"
@@ -14,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/kmssign/kmssign/kmssigner"
 )
 
 // A subject is a key and the KMS that it is in: the live one or its twin on the fake.
@@ -131,6 +134,19 @@ func verifyMac(msg []byte, alg types.MacAlgorithmSpec, edit func(*kms.VerifyMacI
 	}
 }
 
+// signerWith signs with a Signer and a hash that KMS may not offer for the curve.
+// The Signer verifies the signature.
+func signerWith(hash crypto.Hash) func(context.Context, *subject) (any, error) {
+	return func(ctx context.Context, s *subject) (any, error) {
+		signer, err := kmssigner.New(ctx, s.api, aws.ToString(s.key.Arn))
+		if err != nil {
+			return nil, err
+		}
+		_, err = signer.WithContext(ctx).SignMessage(nil, bytesOf(1), hash)
+		return struct{ Verified bool }{err == nil}, err
+	}
+}
+
 func bytesOf(n int) []byte { return bytes.Repeat([]byte{'m'}, n) }
 
 // probes are the requests that change nothing.
@@ -193,6 +209,14 @@ func probes(key *types.KeyMetadata) []probe {
 			probe{"Verify, a dry run", verify(bytesOf(1), message, alg, func(in *kms.VerifyInput) { in.DryRun = aws.Bool(true) })},
 			probe{"Verify, a dry run with another message", verify(bytesOf(1), message, alg, func(in *kms.VerifyInput) { in.Message, in.DryRun = bytesOf(2), aws.Bool(true) })},
 		)
+	}
+	if slices.Contains([]types.KeySpec{types.KeySpecEccNistP256, types.KeySpecEccNistP384, types.KeySpecEccNistP521, types.KeySpecEccSecgP256k1}, key.KeySpec) {
+		for _, hash := range []crypto.Hash{
+			crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA512_224, crypto.SHA512_256,
+			crypto.SHA3_224, crypto.SHA3_256, crypto.SHA3_384, crypto.SHA3_512,
+		} {
+			all = append(all, probe{"Signer with " + hash.String(), signerWith(hash)})
+		}
 	}
 	for _, alg := range types.MacAlgorithmSpec("").Values() {
 		for _, size := range []int{0, 1, 4096, 4097} {
