@@ -16,7 +16,7 @@ import (
 
 	"github.com/aws/smithy-go"
 
-	"github.com/kmssign/kmssign/kmssigner/kmstest/sigv4"
+	"github.com/kmssign/kmssign/internal/sigv4"
 )
 
 const (

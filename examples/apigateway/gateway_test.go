@@ -21,7 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
-	"github.com/kmssign/kmssign/kmssigner/kmstest/sigv4"
+	"github.com/kmssign/kmssign/internal/sigv4"
 )
 
 var testCreds = aws.Credentials{AccessKeyID: "ASIATEST", SecretAccessKey: "secret", SessionToken: "token"}

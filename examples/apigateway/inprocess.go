@@ -15,9 +15,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"github.com/kmssign/kmssign/examples/tokenservice/service"
+	"github.com/kmssign/kmssign/internal/sigv4"
 	"github.com/kmssign/kmssign/jwtkms/keyring"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
-	"github.com/kmssign/kmssign/kmssigner/kmstest/sigv4"
 )
 
 // What the gateway inside the program is: a stage in a Region, and who may call it.

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/smithy-go"
 
-	"github.com/kmssign/kmssign/kmssigner/kmstest/sigv4"
+	"github.com/kmssign/kmssign/internal/sigv4"
 )
 
 // Server is a [KMS] behind KMS's own protocol, AWS JSON 1.1 over HTTP on the
