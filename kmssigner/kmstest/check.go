@@ -21,10 +21,10 @@ import (
 
 	"filippo.io/mldsa"
 	"filippo.io/mldsa/mldsacrypto"
-	"github.com/decred/dcrd/dcrec/secp256k1/v4"
-	secpecdsa "github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/kmssign/kmssign/internal/secp256k1"
 )
 
 // CheckSigner checks that a signer keeps the promises of [crypto.Signer], and of
@@ -472,14 +472,10 @@ func encodePublic(pub crypto.PublicKey) (_ []byte, err error) {
 		if curveHash(pub.Curve) == 0 {
 			return nil, fmt.Errorf("the key is on the curve %s, and not on P-256, P-384, P-521 or decred's secp256k1", pub.Curve.Params().Name)
 		}
-		if pub.Curve != checkSecp256k1 {
-			return pub.Bytes()
+		if pub.Curve == secp256k1.Curve {
+			return secp256k1.MarshalUncompressed(pub)
 		}
-		point, err := secp256k1Point(pub)
-		if err != nil {
-			return nil, err
-		}
-		return point.SerializeUncompressed(), nil
+		return pub.Bytes()
 	case ed25519.PublicKey:
 		if len(pub) != ed25519.PublicKeySize {
 			return nil, fmt.Errorf("the Ed25519 key has %d bytes, and not %d (RFC 8032 section 5.1.5)", len(pub), ed25519.PublicKeySize)
@@ -600,14 +596,18 @@ func (c *signerCheck) ecdsa(pub *ecdsa.PublicKey) {
 			"hashed once more is another digest"
 		whyNone = "HashFunc 0 says that the input was not hashed; it can be signed as it is, or not at all"
 	)
-	verify := func(digest, sig []byte) bool { return ecdsa.VerifyASN1(pub, digest, sig) }
-	if pub.Curve == checkSecp256k1 {
-		point, _ := secp256k1Point(pub) // encodePublic had it
-		verify = func(digest, sig []byte) bool {
-			// crypto/ecdsa panics on this curve when GODEBUG=fips140=only.
-			parsed, err := secpecdsa.ParseDERSignature(sig)
-			return err == nil && parsed.Verify(digest[:min(len(digest), 32)], point)
+	verifyASN1 := ecdsa.VerifyASN1
+	if pub.Curve == secp256k1.Curve {
+		verifyASN1 = secp256k1.VerifyASN1
+	}
+	verify := func(digest, sig []byte) bool {
+		// FIPS 186-5 section 6.4.2 reads the leftmost bits of the digest as a
+		// number, which is 0 if there are none. Go 1.27 refuses to verify an
+		// empty digest, and Go 1.26 does not, so it is written as one byte.
+		if len(digest) == 0 {
+			digest = []byte{0}
 		}
+		return verifyASN1(pub, digest, sig)
 	}
 	own := curveHash(pub.Curve)
 	scheme := func(name string, opts crypto.SignerOpts, why string) signerScheme {
@@ -886,15 +886,10 @@ func (c *signerCheck) concurrency() {
 	}
 }
 
-// checkSecp256k1 is the curve that keys on secp256k1 are expected to have.
-//
-//lint:ignore SA1019 deprecated for arithmetic; to compare with, there is no other.
-var checkSecp256k1 elliptic.Curve = secp256k1.S256()
-
 // curveHash is the hash that goes with a curve, or 0 if the curve is not known.
 func curveHash(curve elliptic.Curve) crypto.Hash {
 	switch curve {
-	case elliptic.P256(), checkSecp256k1:
+	case elliptic.P256(), secp256k1.Curve:
 		return crypto.SHA256
 	case elliptic.P384():
 		return crypto.SHA384
@@ -902,17 +897,6 @@ func curveHash(curve elliptic.Curve) crypto.Hash {
 		return crypto.SHA512
 	}
 	return 0
-}
-
-// secp256k1Point turns a public key on secp256k1 into decred's.
-func secp256k1Point(pub *ecdsa.PublicKey) (*secp256k1.PublicKey, error) {
-	//lint:ignore SA1019 PublicKey.Bytes does not know this curve.
-	x, y := pub.X, pub.Y
-	point := make([]byte, secp256k1.PubKeyBytesLenUncompressed)
-	point[0] = secp256k1.PubKeyFormatUncompressed
-	x.FillBytes(point[1:33])
-	y.FillBytes(point[33:])
-	return secp256k1.ParsePubKey(point)
 }
 
 // parseECDSA reads the strict DER of an ECDSA signature (RFC 3279 section 2.2.3).
