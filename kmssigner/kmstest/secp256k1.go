@@ -1,14 +1,14 @@
 package kmstest
 
 import (
-	"encoding/asn1"
 	"math/big"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
-	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	internal "github.com/kmssign/kmssign/internal/secp256k1"
 )
 
 // secpKey signs with ECDSA on secp256k1.
@@ -22,8 +22,7 @@ func newSecp256k1() (material, error) {
 	if err != nil {
 		return nil, err
 	}
-	curve := asn1.ObjectIdentifier{1, 3, 132, 0, 10}
-	public, err := marshalSPKI(ecPublicKey, curve, private.PubKey().SerializeUncompressed())
+	public, err := internal.MarshalPKIXPublicKey(private.PubKey().ToECDSA())
 	return secpKey{public, private}, err
 }
 
@@ -52,7 +51,34 @@ func (k secpKey) sign(alg types.SigningAlgorithmSpec, t types.MessageType, msg [
 	return b.Bytes()
 }
 
+// verify is ECDSA as FIPS 186-5 section 6.4.2 has it. Like sign, it is not the code
+// that package kmssigner verifies with.
 func (k secpKey) verify(alg types.SigningAlgorithmSpec, t types.MessageType, msg, sig []byte) bool {
-	parsed, err := ecdsa.ParseDERSignature(sig)
-	return err == nil && parsed.Verify(digest(alg, t, msg), k.private.PubKey())
+	var e, r, s, w secp256k1.ModNScalar
+	rBytes, sBytes, rest, ok := parseECDSA(sig)
+	if !ok || len(rest) > 0 || !setScalar(&r, rBytes) || !setScalar(&s, sBytes) {
+		return false
+	}
+	e.SetByteSlice(digest(alg, t, msg))
+	w.InverseValNonConst(&s)
+
+	// The point (e/s)*G + (r/s)*Q.
+	var q, eG, rQ, sum secp256k1.JacobianPoint
+	k.private.PubKey().AsJacobian(&q)
+	secp256k1.ScalarBaseMultNonConst(e.Mul(&w), &eG)
+	secp256k1.ScalarMultNonConst(w.Mul(&r), &q, &rQ)
+	secp256k1.AddNonConst(&eG, &rQ, &sum)
+	if sum.X.IsZero() && sum.Y.IsZero() || sum.Z.IsZero() {
+		return false // the point at infinity
+	}
+	sum.ToAffine()
+	var v secp256k1.ModNScalar
+	v.SetBytes(sum.X.Bytes()) // modulo n
+	return v.Equals(&r)
+}
+
+// setScalar sets x to a big-endian number and reports whether it is in the range
+// 1 to n-1.
+func setScalar(x *secp256k1.ModNScalar, b []byte) bool {
+	return len(b) <= 32 && !x.SetByteSlice(b) && !x.IsZero()
 }

@@ -1,0 +1,90 @@
+package kmstest
+
+import (
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"math/big"
+	"slices"
+	"testing"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	internal "github.com/kmssign/kmssign/internal/secp256k1"
+)
+
+// derOf encodes an ECDSA signature. Negative numbers are allowed.
+func derOf(r, s *big.Int) []byte {
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1BigInt(r)
+		b.AddASN1BigInt(s)
+	})
+	return b.BytesOrPanic()
+}
+
+// TestSecp256k1Verify holds the verification of the fake against that of the
+// library, which is other code, in the cases where ECDSA verifiers go wrong.
+func TestSecp256k1Verify(t *testing.T) {
+	m, err := newSecp256k1()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := m.(secpKey)
+	public := key.private.PubKey().ToECDSA()
+	n := secp256k1.Params().N
+	msg := []byte("message")
+	sum := sha256.Sum256(msg)
+
+	sig, err := key.sign(es256, raw, msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rBytes, sBytes, _, _ := parseECDSA(sig)
+	r, s := new(big.Int).SetBytes(rBytes), new(big.Int).SetBytes(sBytes)
+	zero, one := new(big.Int), big.NewInt(1)
+	add := func(x, y *big.Int) *big.Int { return new(big.Int).Add(x, y) }
+	neg := func(x *big.Int) *big.Int { return new(big.Int).Sub(n, x) }
+
+	// With this digest, e/s*G + r/s*Q is the point at infinity for every s.
+	e := new(big.Int).Mul(r, new(big.Int).SetBytes(key.private.Serialize()))
+	infinite := neg(e.Mod(e, n)).FillBytes(make([]byte, 32))
+
+	for _, tt := range []struct {
+		reason string
+		digest []byte
+		sig    []byte
+		valid  bool
+	}{
+		{"as it was made", sum[:], sig, true},
+		{"the other s", sum[:], derOf(r, neg(s)), true},
+		{"another r", sum[:], derOf(add(r, one), s), false},
+		{"another s", sum[:], derOf(r, add(s, one)), false},
+		{"r and s swapped", sum[:], derOf(s, r), false},
+		{"r is 0", sum[:], derOf(zero, s), false},
+		{"s is 0", sum[:], derOf(r, zero), false},
+		{"r is n", sum[:], derOf(n, s), false},
+		{"s is n", sum[:], derOf(r, n), false},
+		{"r is too large by n", sum[:], derOf(add(r, n), s), false},
+		{"s is too large by n", sum[:], derOf(r, add(s, n)), false},
+		{"r is negative", sum[:], derOf(new(big.Int).Neg(r), s), false},
+		{"s is negative", sum[:], derOf(r, new(big.Int).Sub(s, n)), false},
+		{"s has more than 32 bytes", sum[:], derOf(r, new(big.Int).Lsh(one, 300)), false},
+		{"the point at infinity", infinite, derOf(r, s), false},
+		{"another digest", infinite, sig, false},
+		{"a byte behind it", sum[:], append(slices.Clone(sig), 0), false},
+		{"a long form of the length", sum[:], slices.Concat([]byte{0x30, 0x81, sig[1]}, sig[2:]), false},
+		{"nothing", sum[:], nil, false},
+	} {
+		if got := key.verify(es256, predig, tt.digest, tt.sig); got != tt.valid {
+			t.Errorf("%s: the fake says %t", tt.reason, got)
+		}
+		if got := internal.VerifyASN1(public, tt.digest, tt.sig); got != tt.valid {
+			t.Errorf("%s: the library says %t", tt.reason, got)
+		}
+		if got := ecdsa.VerifyASN1(public, tt.digest, tt.sig); got != tt.valid {
+			t.Errorf("%s: crypto/ecdsa says %t", tt.reason, got)
+		}
+	}
+}
