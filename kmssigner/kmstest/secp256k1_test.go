@@ -47,8 +47,16 @@ func TestSecp256k1Verify(t *testing.T) {
 	add := func(x, y *big.Int) *big.Int { return new(big.Int).Add(x, y) }
 	neg := func(x *big.Int) *big.Int { return new(big.Int).Sub(n, x) }
 
+	// With the nonce 1, whose r is the x-coordinate of G, the digest 1 - r*d gives
+	// s = 1: such a small s plus n still has 32 bytes.
+	rG := secp256k1.Params().Gx
+	d := new(big.Int).SetBytes(key.private.Serialize())
+	small := new(big.Int).Mul(rG, d)
+	small.Sub(one, small).Mod(small, n)
+	forOne := small.FillBytes(make([]byte, 32))
+
 	// With this digest, e/s*G + r/s*Q is the point at infinity for every s.
-	e := new(big.Int).Mul(r, new(big.Int).SetBytes(key.private.Serialize()))
+	e := new(big.Int).Mul(r, d)
 	infinite := neg(e.Mod(e, n)).FillBytes(make([]byte, 32))
 
 	for _, tt := range []struct {
@@ -68,6 +76,10 @@ func TestSecp256k1Verify(t *testing.T) {
 		{"s is n", sum[:], derOf(r, n), false},
 		{"r is too large by n", sum[:], derOf(add(r, n), s), false},
 		{"s is too large by n", sum[:], derOf(r, add(s, n)), false},
+		{"s is 1", forOne, derOf(rG, one), true},
+		{"s is 1 and too large by n", forOne, derOf(rG, add(one, n)), false},
+		{"s is n-1", forOne, derOf(rG, neg(one)), true},
+		{"s is n-1 and has a byte behind it", forOne, derOf(rG, new(big.Int).Lsh(neg(one), 8)), false},
 		{"r is negative", sum[:], derOf(new(big.Int).Neg(r), s), false},
 		{"s is negative", sum[:], derOf(r, new(big.Int).Sub(s, n)), false},
 		{"s has more than 32 bytes", sum[:], derOf(r, new(big.Int).Lsh(one, 300)), false},
