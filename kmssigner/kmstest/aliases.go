@@ -5,11 +5,18 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
+
+// alias is one alias.
+type alias struct {
+	target           string // key id
+	created, updated time.Time
+}
 
 const aliasPattern = `^[a-zA-Z0-9:/_-]+$`
 

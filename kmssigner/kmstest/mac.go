@@ -1,34 +1,13 @@
 package kmstest
 
 import (
-	"crypto"
 	"crypto/hmac"
-	"crypto/rand"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
-
-// hmacKey makes HMACs (RFC 2104), never truncated.
-type hmacKey struct {
-	publicOnly
-	hash   crypto.Hash
-	secret []byte
-}
-
-func newHMAC(hash crypto.Hash) material {
-	secret := make([]byte, hash.Size())
-	rand.Read(secret)
-	return hmacKey{hash: hash, secret: secret}
-}
-
-func (k hmacKey) mac(msg []byte) []byte {
-	h := hmac.New(k.hash.New, k.secret)
-	h.Write(msg)
-	return h.Sum(nil)
-}
 
 func (k *KMS) generateMac(in *kms.GenerateMacInput) (*kms.GenerateMacOutput, error) {
 	var v violations

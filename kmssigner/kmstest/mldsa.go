@@ -77,3 +77,11 @@ func fingerprint(mu, sig []byte) [sha256.Size]byte {
 	h.Write(sig)
 	return [sha256.Size]byte(h.Sum(nil))
 }
+
+func mldsaSpec(params mldsa.Parameters) spec {
+	return spec{
+		usages:   []types.KeyUsageType{signVerify},
+		signing:  []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecMlDsaShake256},
+		generate: func() (material, error) { return newMLDSA(params) },
+	}
+}

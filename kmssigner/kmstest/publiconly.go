@@ -5,6 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/asn1"
 	"math/big"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // Public keys without the operations that would need their private half. They are
@@ -56,4 +60,36 @@ func newMLKEM(rank, arc int) (material, error) {
 	rand.Read(seed)
 	public, err := marshalSPKI(asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 4, arc}, nil, append(key, seed...))
 	return publicOnly(public), err
+}
+
+// publicOnly is all there is of a key that the fake cannot use.
+type publicOnly []byte
+
+func (k publicOnly) spki() []byte { return k }
+
+// marshalSPKI builds the SubjectPublicKeyInfo of a key that crypto/x509 does not
+// know. For an elliptic curve, the curve is the parameter of the algorithm; the
+// others have none.
+func marshalSPKI(algorithm, curve asn1.ObjectIdentifier, key []byte) ([]byte, error) {
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1ObjectIdentifier(algorithm)
+			if curve != nil {
+				b.AddASN1ObjectIdentifier(curve)
+			}
+		})
+		b.AddASN1BitString(key)
+	})
+	return b.Bytes()
+}
+
+var ecPublicKey = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
+
+func mlkemSpec(rank, arc int) spec {
+	return spec{
+		usages:        []types.KeyUsageType{encapsulate},
+		encapsulation: []types.EncapsulationAlgorithmSpec{types.EncapsulationAlgorithmSpecMlKem},
+		generate:      func() (material, error) { return newMLKEM(rank, arc) },
+	}
 }

@@ -1,15 +1,9 @@
 package kmstest
 
 import (
-	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 	"sync"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
-	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
 // account is what the fakes of one account in several Regions share.
@@ -83,118 +77,4 @@ func (k *KMS) checkRegion(name string) error {
 		return refuse("UnsupportedOperationException", "Region %s is in partition %s, not in %s", name, there, here)
 	}
 	return nil
-}
-
-// multiRegion is what the primary key and the replicas of one multi-Region key
-// share, besides id, spec, usage and material.
-type multiRegion struct {
-	primary  string   // Region
-	replicas []string // Regions
-}
-
-// configuration describes a multi-Region key. The caller holds k.mu.
-func (k *KMS) configuration(key *key) *types.MultiRegionConfiguration {
-	in := func(region string) types.MultiRegionKey {
-		return types.MultiRegionKey{Arn: aws.String(k.region(region).arn("key/" + key.id)), Region: aws.String(region)}
-	}
-	primary := in(key.multi.primary)
-	c := &types.MultiRegionConfiguration{
-		MultiRegionKeyType: types.MultiRegionKeyTypeReplica,
-		PrimaryKey:         &primary,
-		ReplicaKeys:        []types.MultiRegionKey{},
-	}
-	if key.multi.primary == k.opts.Region {
-		c.MultiRegionKeyType = types.MultiRegionKeyTypePrimary
-	}
-	for _, region := range key.multi.replicas {
-		c.ReplicaKeys = append(c.ReplicaKeys, in(region))
-	}
-	return c
-}
-
-func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, error) {
-	var v violations
-	v.description(in.Description)
-	v.keyID("keyId", in.KeyId)
-	v.policy(in.Policy)
-	v.text("replicaRegion", in.ReplicaRegion, 1, 32)
-	if name := in.ReplicaRegion; name != nil && !regionForm.MatchString(*name) {
-		v.add("'"+*name+"'", "replicaRegion", "Member must satisfy regular expression pattern: %s", regionForm)
-	}
-	v.tags(in.Tags)
-	if err := v.err(); err != nil {
-		return nil, err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	primary, err := k.findNoAlias("ReplicateKey", *in.KeyId)
-	switch {
-	case err != nil:
-		return nil, err
-	case primary.multi == nil || primary.multi.primary != k.opts.Region:
-		return nil, refuse("UnsupportedOperationException", "%s is not a multi-Region primary key.", primary.arn)
-	case primary.state != types.KeyStateEnabled:
-		return nil, badState(primary.arn, primary.state)
-	}
-	if err := k.checkRegion(*in.ReplicaRegion); err != nil {
-		return nil, err
-	}
-	there := k.region(*in.ReplicaRegion)
-	if existing, ok := there.keys[primary.id]; ok { // in the primary's own Region too
-		return nil, refuse("AlreadyExistsException", "%s already exists", existing.arn)
-	}
-	policy, err := keyPolicy(in.Policy)
-	if err != nil {
-		return nil, err
-	}
-	tags, err := tagged(nil, in.Tags)
-	if err != nil {
-		return nil, err
-	}
-	replica := *primary
-	replica.arn = there.arn("key/" + primary.id)
-	replica.created = now()
-	replica.description = aws.ToString(in.Description)
-	replica.tags = tags
-	there.keys[replica.id] = &replica
-	replica.multi.replicas = append(replica.multi.replicas, there.opts.Region)
-	slices.Sort(replica.multi.replicas)
-
-	md := there.metadata(&replica)
-	// The state passes in KMS after a few seconds, and here at once.
-	md.KeyState, md.Enabled = types.KeyStateCreating, false
-	if policy == "" {
-		policy = fmt.Sprintf(defaultPolicy, k.opts.Partition, k.opts.AccountID)
-	}
-	return &kms.ReplicateKeyOutput{
-		ReplicaKeyMetadata: md,
-		ReplicaPolicy:      aws.String(policy),
-		ReplicaTags:        listTags(tags),
-	}, nil
-}
-
-// regionForm is the model's pattern.
-var regionForm = regexp.MustCompile(`^([a-z]+-){2,3}\d+$`)
-
-// defaultPolicy is the key policy of a key that is made without one.
-const defaultPolicy = `{
-  "Version" : "2012-10-17",
-  "Id" : "key-default-1",
-  "Statement" : [ {
-    "Sid" : "Enable IAM User Permissions",
-    "Effect" : "Allow",
-    "Principal" : {
-      "AWS" : "arn:%s:iam::%s:root"
-    },
-    "Action" : "kms:*",
-    "Resource" : "*"
-  } ]
-}`
-
-// keyPolicy checks the policy of a new key, which is all that is done with it.
-func keyPolicy(policy *string) (string, error) {
-	if policy != nil && !json.Valid([]byte(*policy)) {
-		return "", refuse("MalformedPolicyDocumentException", "The new key policy is not valid JSON.")
-	}
-	return aws.ToString(policy), nil
 }

@@ -15,43 +15,6 @@ const (
 	maxSignature = 6144
 )
 
-func (k *KMS) getPublicKey(in *kms.GetPublicKeyInput) (*kms.GetPublicKeyOutput, error) {
-	var v violations
-	v.grantTokens(in.GrantTokens)
-	v.keyID("keyId", in.KeyId)
-	if err := v.err(); err != nil {
-		return nil, err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	key, err := k.find("GetPublicKey", *in.KeyId)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case key.state == types.KeyStateEnabled:
-	case key.state == types.KeyStateDisabled && !k.opts.DisabledHidesPublicKey:
-	default:
-		return nil, badState(key.arn, key.state)
-	}
-	spki := key.material.spki()
-	if spki == nil { // HMAC and symmetric encryption keys
-		return nil, noPublicKey
-	}
-	return &kms.GetPublicKeyOutput{
-		//lint:ignore SA1019 KMS still answers it.
-		CustomerMasterKeySpec:   types.CustomerMasterKeySpec(key.name),
-		EncapsulationAlgorithms: key.encapsulation(),
-		EncryptionAlgorithms:    key.encryption(),
-		KeyAgreementAlgorithms:  key.agreement(),
-		KeyId:                   aws.String(key.arn),
-		KeySpec:                 key.name,
-		KeyUsage:                key.usage,
-		PublicKey:               spki,
-		SigningAlgorithms:       key.signing(),
-	}, nil
-}
-
 func (k *KMS) sign(in *kms.SignInput) (*kms.SignOutput, error) {
 	var v violations
 	checkSigning(&v, in.KeyId, in.Message, in.MessageType, in.SigningAlgorithm, in.GrantTokens)

@@ -73,58 +73,6 @@ var specs = map[types.KeySpec]spec{
 	},
 }
 
-func rsaSpec(bits int) spec {
-	return spec{
-		usages: []types.KeyUsageType{signVerify, encryptDecrypt},
-		signing: []types.SigningAlgorithmSpec{
-			types.SigningAlgorithmSpecRsassaPkcs1V15Sha256,
-			types.SigningAlgorithmSpecRsassaPkcs1V15Sha384,
-			types.SigningAlgorithmSpecRsassaPkcs1V15Sha512,
-			types.SigningAlgorithmSpecRsassaPssSha256,
-			types.SigningAlgorithmSpecRsassaPssSha384,
-			types.SigningAlgorithmSpecRsassaPssSha512,
-		},
-		encryption: []types.EncryptionAlgorithmSpec{
-			types.EncryptionAlgorithmSpecRsaesOaepSha1,
-			types.EncryptionAlgorithmSpecRsaesOaepSha256,
-		},
-		generate: func() (material, error) { return newRSA(bits) },
-	}
-}
-
-func ecSpec(curve elliptic.Curve, alg types.SigningAlgorithmSpec) spec {
-	return spec{
-		usages:    []types.KeyUsageType{signVerify, keyAgreement},
-		signing:   []types.SigningAlgorithmSpec{alg},
-		agreement: []types.KeyAgreementAlgorithmSpec{types.KeyAgreementAlgorithmSpecEcdh},
-		generate:  func() (material, error) { return newEC(curve) },
-	}
-}
-
-func mldsaSpec(params mldsa.Parameters) spec {
-	return spec{
-		usages:   []types.KeyUsageType{signVerify},
-		signing:  []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecMlDsaShake256},
-		generate: func() (material, error) { return newMLDSA(params) },
-	}
-}
-
-func hmacSpec(alg types.MacAlgorithmSpec) spec {
-	return spec{
-		usages:   []types.KeyUsageType{generateVerifyMac},
-		mac:      []types.MacAlgorithmSpec{alg},
-		generate: func() (material, error) { return newHMAC(macHashes[alg]), nil },
-	}
-}
-
-func mlkemSpec(rank, arc int) spec {
-	return spec{
-		usages:        []types.KeyUsageType{encapsulate},
-		encapsulation: []types.EncapsulationAlgorithmSpec{types.EncapsulationAlgorithmSpecMlKem},
-		generate:      func() (material, error) { return newMLKEM(rank, arc) },
-	}
-}
-
 // hashes names the hash of the algorithms that take a digest.
 var hashes = map[types.SigningAlgorithmSpec]crypto.Hash{
 	types.SigningAlgorithmSpecRsassaPkcs1V15Sha256: crypto.SHA256,
@@ -137,12 +85,4 @@ var hashes = map[types.SigningAlgorithmSpec]crypto.Hash{
 	types.SigningAlgorithmSpecEcdsaSha384:          crypto.SHA384,
 	types.SigningAlgorithmSpecEcdsaSha512:          crypto.SHA512,
 	types.SigningAlgorithmSpecEd25519PhSha512:      crypto.SHA512,
-}
-
-// macHashes names the hash of each MAC algorithm. The key is as long as it.
-var macHashes = map[types.MacAlgorithmSpec]crypto.Hash{
-	types.MacAlgorithmSpecHmacSha224: crypto.SHA224,
-	types.MacAlgorithmSpecHmacSha256: crypto.SHA256,
-	types.MacAlgorithmSpecHmacSha384: crypto.SHA384,
-	types.MacAlgorithmSpecHmacSha512: crypto.SHA512,
 }

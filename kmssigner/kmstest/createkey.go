@@ -1,0 +1,124 @@
+package kmstest
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+func (k *KMS) createKey(in *kms.CreateKeyInput) (*kms.CreateKeyOutput, error) {
+	md, err := k.addKey(in)
+	if err != nil {
+		return nil, err
+	}
+	return &kms.CreateKeyOutput{KeyMetadata: md}, nil
+}
+
+func (k *KMS) addKey(in *kms.CreateKeyInput) (*types.KeyMetadata, error) {
+	name, usage, err := k.checkCreateKey(in)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := tagged(nil, in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	origin, state, secret := types.OriginTypeAwsKms, types.KeyStateEnabled, material(publicOnly(nil))
+	if in.Origin == types.OriginTypeExternal {
+		origin, state = in.Origin, types.KeyStatePendingImport // and so it stays
+	} else if secret, err = specs[name].generate(); err != nil { // slow, so before taking the lock
+		return nil, err
+	}
+	id := newUUID()
+	var multi *multiRegion
+	if aws.ToBool(in.MultiRegion) {
+		id = "mrk-" + strings.ReplaceAll(id, "-", "")
+		multi = &multiRegion{primary: k.opts.Region}
+	}
+	made := &key{
+		id:          id,
+		arn:         k.arn("key/" + id),
+		name:        name,
+		spec:        specs[name],
+		usage:       usage,
+		material:    secret,
+		created:     now(),
+		description: aws.ToString(in.Description),
+		multi:       multi,
+		origin:      origin,
+		tags:        tags,
+		state:       state,
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys[id] = made
+	return k.metadata(made), nil
+}
+
+// now is the time to the millisecond, which is what KMS's answers have.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// checkCreateKey decides the spec and the usage of a new key.
+func (k *KMS) checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUsageType, error) {
+	invalid := func(format string, args ...any) (types.KeySpec, types.KeyUsageType, error) {
+		return "", "", refuse("ValidationException", format, args...)
+	}
+	//lint:ignore SA1019 KMS still takes it.
+	oldName := in.CustomerMasterKeySpec
+	var v violations
+	oneOf(&v, "customerMasterKeySpec", oldName)
+	v.description(in.Description)
+	oneOf(&v, "keySpec", in.KeySpec)
+	oneOf(&v, "keyUsage", in.KeyUsage)
+	oneOf(&v, "origin", in.Origin)
+	v.policy(in.Policy)
+	v.tags(in.Tags)
+	if err := v.err(); err != nil {
+		return "", "", err
+	}
+	if in.KeySpec != "" && oldName != "" {
+		return invalid("You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.")
+	}
+	name := in.KeySpec
+	if name == "" {
+		name = types.KeySpec(oldName)
+	}
+	if name == "" {
+		name = types.KeySpecSymmetricDefault
+	}
+	usage := in.KeyUsage
+	if usage == "" {
+		// The default of the usage is that of the default spec, and fits no other.
+		if name != types.KeySpecSymmetricDefault {
+			return invalid("You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
+		}
+		usage = encryptDecrypt
+	}
+	if name == types.KeySpecSm2 && k.opts.Partition != "aws-cn" {
+		return "", "", refuse("UnsupportedOperationException", "KeySpec SM2 is not supported in this Region")
+	}
+	if !slices.Contains(specs[name].usages, usage) {
+		return invalid("KeyUsage %s is not compatible with KeySpec %s", usage, name)
+	}
+	if in.CustomKeyStoreId != nil {
+		return "", "", refuse("CustomKeyStoreNotFoundException", "kmstest has no custom key stores")
+	}
+	switch in.Origin {
+	case "", types.OriginTypeAwsKms:
+	case types.OriginTypeExternal:
+		// There is no import for them; KMS's words are not known.
+		if strings.HasPrefix(string(name), "ML_") {
+			return "", "", refuse("UnsupportedOperationException", "KeySpec %s is not supported with Origin EXTERNAL", name)
+		}
+	default:
+		return "", "", refuse("UnsupportedOperationException", "kmstest cannot make keys of origin %s", in.Origin)
+	}
+	if _, err := keyPolicy(in.Policy); err != nil {
+		return "", "", err
+	}
+	return name, usage, nil
+}

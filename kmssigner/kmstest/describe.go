@@ -1,0 +1,133 @@
+package kmstest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+func (k *KMS) describeKey(in *kms.DescribeKeyInput) (*kms.DescribeKeyOutput, error) {
+	var v violations
+	v.grantTokens(in.GrantTokens)
+	v.keyID("keyId", in.KeyId)
+	if err := v.err(); err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, err := k.find("DescribeKey", *in.KeyId)
+	if err != nil {
+		return nil, err
+	}
+	return &kms.DescribeKeyOutput{KeyMetadata: k.metadata(key)}, nil
+}
+
+func (k *KMS) getPublicKey(in *kms.GetPublicKeyInput) (*kms.GetPublicKeyOutput, error) {
+	var v violations
+	v.grantTokens(in.GrantTokens)
+	v.keyID("keyId", in.KeyId)
+	if err := v.err(); err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, err := k.find("GetPublicKey", *in.KeyId)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case key.state == types.KeyStateEnabled:
+	case key.state == types.KeyStateDisabled && !k.opts.DisabledHidesPublicKey:
+	default:
+		return nil, badState(key.arn, key.state)
+	}
+	spki := key.material.spki()
+	if spki == nil { // HMAC and symmetric encryption keys
+		return nil, noPublicKey
+	}
+	return &kms.GetPublicKeyOutput{
+		//lint:ignore SA1019 KMS still answers it.
+		CustomerMasterKeySpec:   types.CustomerMasterKeySpec(key.name),
+		EncapsulationAlgorithms: key.encapsulation(),
+		EncryptionAlgorithms:    key.encryption(),
+		KeyAgreementAlgorithms:  key.agreement(),
+		KeyId:                   aws.String(key.arn),
+		KeySpec:                 key.name,
+		KeyUsage:                key.usage,
+		PublicKey:               spki,
+		SigningAlgorithms:       key.signing(),
+	}, nil
+}
+
+// metadata is what DescribeKey and CreateKey answer. The caller holds k.mu if
+// the key is in use.
+func (k *KMS) metadata(key *key) *types.KeyMetadata {
+	md := &types.KeyMetadata{
+		AWSAccountId: aws.String(k.opts.AccountID),
+		Arn:          aws.String(key.arn),
+		CreationDate: aws.Time(key.created),
+		//lint:ignore SA1019 KMS still answers it.
+		CustomerMasterKeySpec:   types.CustomerMasterKeySpec(key.name),
+		Description:             aws.String(key.description),
+		Enabled:                 key.state == types.KeyStateEnabled,
+		EncapsulationAlgorithms: key.encapsulation(),
+		EncryptionAlgorithms:    key.encryption(),
+		KeyAgreementAlgorithms:  key.agreement(),
+		KeyId:                   aws.String(key.id),
+		KeyManager:              types.KeyManagerTypeCustomer,
+		KeySpec:                 key.name,
+		KeyState:                key.state,
+		KeyUsage:                key.usage,
+		MacAlgorithms:           key.macs(),
+		MultiRegion:             aws.Bool(key.multi != nil),
+		Origin:                  key.origin,
+		SigningAlgorithms:       key.signing(),
+	}
+	if key.name == types.KeySpecSymmetricDefault && key.state != types.KeyStatePendingImport {
+		// The same for all keys of one id, and of the right form.
+		id := sha256.Sum256([]byte(key.id))
+		md.CurrentKeyMaterialId = aws.String(hex.EncodeToString(id[:]))
+	}
+	if key.multi != nil {
+		md.MultiRegionConfiguration = k.configuration(key)
+	}
+	switch key.state {
+	case types.KeyStatePendingDeletion:
+		md.DeletionDate = aws.Time(key.deletion)
+	case types.KeyStatePendingReplicaDeletion:
+		md.PendingDeletionWindowInDays = aws.Int32(key.window)
+	}
+	return md
+}
+
+// The algorithms that a key's answers list are those of its usage.
+
+func (key *key) signing() []types.SigningAlgorithmSpec {
+	return ifUsage(key, signVerify, key.spec.signing)
+}
+
+func (key *key) macs() []types.MacAlgorithmSpec {
+	return ifUsage(key, generateVerifyMac, key.spec.mac)
+}
+
+func (key *key) encryption() []types.EncryptionAlgorithmSpec {
+	return ifUsage(key, encryptDecrypt, key.spec.encryption)
+}
+
+func (key *key) agreement() []types.KeyAgreementAlgorithmSpec {
+	return ifUsage(key, keyAgreement, key.spec.agreement)
+}
+
+func (key *key) encapsulation() []types.EncapsulationAlgorithmSpec {
+	return ifUsage(key, encapsulate, key.spec.encapsulation)
+}
+
+func ifUsage[A any](key *key, usage types.KeyUsageType, algs []A) []A {
+	if key.usage != usage {
+		return nil
+	}
+	return algs
+}

@@ -1,0 +1,63 @@
+package kmstest
+
+import (
+	"encoding/base64"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+func (k *KMS) listKeys(in *kms.ListKeysInput) (*kms.ListKeysOutput, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ids, next, err := page(slices.Sorted(maps.Keys(k.keys)), in.Limit, 100, 1000, in.Marker)
+	if err != nil {
+		return nil, err
+	}
+	out := &kms.ListKeysOutput{Keys: []types.KeyListEntry{}, NextMarker: next, Truncated: next != nil}
+	for _, id := range ids {
+		out.Keys = append(out.Keys, types.KeyListEntry{KeyArn: aws.String(k.keys[id].arn), KeyId: aws.String(id)})
+	}
+	return out, nil
+}
+
+// markerPrefix tells the fake's own markers from other text.
+const markerPrefix = "after "
+
+// page cuts one page out of a sorted list of names. A marker holds the last name
+// of the page before, so pages stay in step when names come and go in between.
+func page(names []string, limit *int32, usual, most int32, marker *string) (cut []string, next *string, err error) {
+	var v violations
+	v.number("limit", limit, 1, most)
+	if marker != nil {
+		v.text("marker", marker, 1, 1024)
+	}
+	if err := v.err(); err != nil {
+		return nil, nil, err
+	}
+	if marker != nil {
+		b, err := base64.URLEncoding.DecodeString(*marker)
+		last, ok := strings.CutPrefix(string(b), markerPrefix)
+		if err != nil || !ok {
+			return nil, nil, refuse("InvalidMarkerException", "Invalid marker")
+		}
+		i, found := slices.BinarySearch(names, last)
+		if found {
+			i++
+		}
+		names = names[i:]
+	}
+	n := usual
+	if limit != nil {
+		n = *limit
+	}
+	if len(names) <= int(n) {
+		return names, nil, nil
+	}
+	cut = names[:n]
+	return cut, aws.String(base64.URLEncoding.EncodeToString([]byte(markerPrefix + cut[n-1]))), nil
+}

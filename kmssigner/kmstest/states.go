@@ -1,0 +1,89 @@
+package kmstest
+
+import (
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+// change runs f on a key under the lock, for operations that take a key id or a
+// key ARN but no alias. v has what is wrong with the rest of the request.
+func (k *KMS) change(operation string, id *string, v violations, f func(*key) error) error {
+	v.keyID("keyId", id)
+	if err := v.err(); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, err := k.findNoAlias(operation, *id)
+	if err != nil {
+		return err
+	}
+	return f(key)
+}
+
+func (k *KMS) enableKey(in *kms.EnableKeyInput) error {
+	return k.change("EnableKey", in.KeyId, nil, func(key *key) error { return key.able(types.KeyStateEnabled) })
+}
+
+func (k *KMS) disableKey(in *kms.DisableKeyInput) error {
+	return k.change("DisableKey", in.KeyId, nil, func(key *key) error { return key.able(types.KeyStateDisabled) })
+}
+
+// able sets one of the states Enabled and Disabled, if the key is in either.
+func (key *key) able(state types.KeyState) error {
+	if key.state != types.KeyStateEnabled && key.state != types.KeyStateDisabled {
+		return badState(key.arn, key.state)
+	}
+	key.state = state
+	return nil
+}
+
+// dying reports whether the key's deletion is scheduled.
+func (key *key) dying() bool {
+	return key.state == types.KeyStatePendingDeletion || key.state == types.KeyStatePendingReplicaDeletion
+}
+
+func (k *KMS) scheduleKeyDeletion(in *kms.ScheduleKeyDeletionInput) (*kms.ScheduleKeyDeletionOutput, error) {
+	days := int32(30)
+	if in.PendingWindowInDays != nil {
+		days = *in.PendingWindowInDays
+	}
+	var v violations
+	v.number("pendingWindowInDays", &days, 7, 30)
+	var out *kms.ScheduleKeyDeletionOutput
+	err := k.change("ScheduleKeyDeletion", in.KeyId, v, func(key *key) error {
+		if key.dying() {
+			return badState(key.arn, key.state)
+		}
+		key.window = days
+		out = &kms.ScheduleKeyDeletionOutput{KeyId: aws.String(key.arn), PendingWindowInDays: aws.Int32(days)}
+		if m := key.multi; m != nil && m.primary == k.opts.Region && len(m.replicas) > 0 {
+			// The waiting period starts when the last replica is gone, and
+			// here none ever goes.
+			key.state = types.KeyStatePendingReplicaDeletion
+		} else {
+			key.state, key.deletion = types.KeyStatePendingDeletion, now().AddDate(0, 0, int(days))
+			out.DeletionDate = aws.Time(key.deletion)
+		}
+		out.KeyState = key.state
+		return nil
+	})
+	return out, err
+}
+
+func (k *KMS) cancelKeyDeletion(in *kms.CancelKeyDeletionInput) (*kms.CancelKeyDeletionOutput, error) {
+	var out *kms.CancelKeyDeletionOutput
+	err := k.change("CancelKeyDeletion", in.KeyId, nil, func(key *key) error {
+		if !key.dying() {
+			return refuse("KMSInvalidStateException", "%s is not pending deletion.", key.arn)
+		}
+		key.state = types.KeyStateDisabled // not Enabled, even if it was
+		if key.origin == types.OriginTypeExternal {
+			key.state = types.KeyStatePendingImport
+		}
+		out = &kms.CancelKeyDeletionOutput{KeyId: aws.String(key.arn)}
+		return nil
+	})
+	return out, err
+}
