@@ -107,7 +107,7 @@ func (k *KMS) updateAlias(in *kms.UpdateAliasInput) error {
 
 // kind is what UpdateAlias calls the type of a key.
 func (key *key) kind() string {
-	if key.name == types.KeySpecSymmetricDefault {
+	if key.keySpec == types.KeySpecSymmetricDefault {
 		return "symmetric"
 	}
 	return "asymmetric"

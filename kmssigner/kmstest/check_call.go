@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/rand"
-	_ "crypto/sha512" // for crypto.SHA384.New and crypto.SHA512.New
 	"fmt"
 	"io"
 )
@@ -31,13 +30,7 @@ func (s signerScheme) digest(msg []byte) []byte {
 	if s.opts.HashFunc() == 0 {
 		return msg
 	}
-	return hashOf(s.opts.HashFunc(), msg)
-}
-
-func hashOf(h crypto.Hash, msg []byte) []byte {
-	w := h.New()
-	w.Write(msg)
-	return w.Sum(nil)
+	return sum(s.opts.HashFunc(), msg)
 }
 
 // A signerCall is one call of Sign or SignMessage.
@@ -101,7 +94,7 @@ func (c *signerCheck) slip(s signerScheme, d demand) {
 	msg := c.message(shortMessage)
 	digest := msg
 	if c.hashed {
-		digest = hashOf(c.schemes[0].opts.HashFunc(), msg)
+		digest = sum(c.schemes[0].opts.HashFunc(), msg)
 	}
 	call := c.signCall(s, d, digest)
 	call.slip = true

@@ -5,10 +5,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"math/big"
-
-	"golang.org/x/crypto/cryptobyte"
-	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/kmssign/kmssign/internal/secp256k1"
 )
@@ -102,22 +98,4 @@ func curveHash(curve elliptic.Curve) crypto.Hash {
 		return crypto.SHA512
 	}
 	return 0
-}
-
-// parseECDSA reads the strict DER of an ECDSA signature (RFC 3279 section 2.2.3).
-func parseECDSA(sig []byte) (r, s, rest []byte, ok bool) {
-	var inner cryptobyte.String
-	input := cryptobyte.String(sig)
-	ok = input.ReadASN1(&inner, cbasn1.SEQUENCE) &&
-		inner.ReadASN1Integer(&r) && inner.ReadASN1Integer(&s) && inner.Empty()
-	return r, s, input, ok
-}
-
-func marshalECDSA(r, s []byte) []byte {
-	var b cryptobyte.Builder
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1BigInt(new(big.Int).SetBytes(r))
-		b.AddASN1BigInt(new(big.Int).SetBytes(s))
-	})
-	return b.BytesOrPanic()
 }

@@ -2,9 +2,7 @@ package kmstest
 
 import (
 	"crypto"
-	"crypto/sha3"
 	"fmt"
-	"slices"
 	"strings"
 
 	"filippo.io/mldsa"
@@ -56,11 +54,4 @@ func (c *signerCheck) mldsa(pub *mldsa.PublicKey) {
 	}
 	c.slip(signerScheme{"an unknown hash", unknownHash, nil, whyUnknownHash}, mustRefuse)
 	c.slip(with("nil options", whyNilOpts, nil, ""), maySign)
-}
-
-// messageRepresentative computes mu of FIPS 204, algorithms 2 and 7, with the
-// empty context.
-func messageRepresentative(pub *mldsa.PublicKey, msg []byte) []byte {
-	tr := sha3.SumSHAKE256(pub.Bytes(), 64)
-	return sha3.SumSHAKE256(slices.Concat(tr, []byte{0, 0}, msg), 64)
 }

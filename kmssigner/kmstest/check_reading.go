@@ -18,11 +18,11 @@ func (c *signerCheck) reading(call signerCall, sig []byte) string {
 		candidates = append(candidates, candidate{digest, fmt.Sprintf(format, args...)})
 	}
 	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
-		once := hashOf(h, given)
+		once := sum(h, given)
 		add(once, "the %v of the input", h)
-		add(hashOf(h, once), "the %v of the %v of the input", h, h)
+		add(sum(h, once), "the %v of the %v of the input", h, h)
 		if len(given) > maxMessage {
-			add(hashOf(h, given[:maxMessage]), "the %v of the first %d bytes of the input", h, maxMessage)
+			add(sum(h, given[:maxMessage]), "the %v of the first %d bytes of the input", h, maxMessage)
 		}
 		if size := h.Size(); size < len(given) {
 			add(given[:size], "the input cut to %d bytes", size)

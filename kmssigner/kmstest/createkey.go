@@ -42,7 +42,7 @@ func (k *KMS) addKey(in *kms.CreateKeyInput) (*types.KeyMetadata, error) {
 	made := &key{
 		id:          id,
 		arn:         k.arn("key/" + id),
-		name:        name,
+		keySpec:     name,
 		spec:        specs[name],
 		usage:       usage,
 		material:    secret,

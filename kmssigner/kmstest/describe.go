@@ -44,18 +44,18 @@ func (k *KMS) getPublicKey(in *kms.GetPublicKeyInput) (*kms.GetPublicKeyOutput, 
 	default:
 		return nil, badState(key.arn, key.state)
 	}
-	spki := key.material.spki()
+	spki := key.material.publicKey()
 	if spki == nil { // HMAC and symmetric encryption keys
 		return nil, noPublicKey
 	}
 	return &kms.GetPublicKeyOutput{
 		//lint:ignore SA1019 KMS still answers it.
-		CustomerMasterKeySpec:   types.CustomerMasterKeySpec(key.name),
+		CustomerMasterKeySpec:   types.CustomerMasterKeySpec(key.keySpec),
 		EncapsulationAlgorithms: key.encapsulation(),
 		EncryptionAlgorithms:    key.encryption(),
 		KeyAgreementAlgorithms:  key.agreement(),
 		KeyId:                   aws.String(key.arn),
-		KeySpec:                 key.name,
+		KeySpec:                 key.keySpec,
 		KeyUsage:                key.usage,
 		PublicKey:               spki,
 		SigningAlgorithms:       key.signing(),
@@ -70,7 +70,7 @@ func (k *KMS) metadata(key *key) *types.KeyMetadata {
 		Arn:          aws.String(key.arn),
 		CreationDate: aws.Time(key.created),
 		//lint:ignore SA1019 KMS still answers it.
-		CustomerMasterKeySpec:   types.CustomerMasterKeySpec(key.name),
+		CustomerMasterKeySpec:   types.CustomerMasterKeySpec(key.keySpec),
 		Description:             aws.String(key.description),
 		Enabled:                 key.state == types.KeyStateEnabled,
 		EncapsulationAlgorithms: key.encapsulation(),
@@ -78,7 +78,7 @@ func (k *KMS) metadata(key *key) *types.KeyMetadata {
 		KeyAgreementAlgorithms:  key.agreement(),
 		KeyId:                   aws.String(key.id),
 		KeyManager:              types.KeyManagerTypeCustomer,
-		KeySpec:                 key.name,
+		KeySpec:                 key.keySpec,
 		KeyState:                key.state,
 		KeyUsage:                key.usage,
 		MacAlgorithms:           key.macs(),
@@ -86,7 +86,7 @@ func (k *KMS) metadata(key *key) *types.KeyMetadata {
 		Origin:                  key.origin,
 		SigningAlgorithms:       key.signing(),
 	}
-	if key.name == types.KeySpecSymmetricDefault && key.state != types.KeyStatePendingImport {
+	if key.keySpec == types.KeySpecSymmetricDefault && key.state != types.KeyStatePendingImport {
 		// The same for all keys of one id, and of the right form.
 		id := sha256.Sum256([]byte(key.id))
 		md.CurrentKeyMaterialId = aws.String(hex.EncodeToString(id[:]))

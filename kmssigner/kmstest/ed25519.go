@@ -10,38 +10,56 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// edKey signs with Ed25519, which takes the message, or with Ed25519ph.
-type edKey struct {
+func ed25519Spec() spec {
+	return spec{
+		usages: []types.KeyUsageType{signVerify},
+		signing: []types.SigningAlgorithmSpec{
+			types.SigningAlgorithmSpecEd25519PhSha512,
+			types.SigningAlgorithmSpecEd25519Sha512,
+		},
+		generate: generateEd25519,
+	}
+}
+
+// ed25519Key signs messages with Ed25519, or digests with Ed25519ph.
+type ed25519Key struct {
 	publicOnly
 	private ed25519.PrivateKey
 }
 
-func newEd25519() (material, error) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+func generateEd25519() (material, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	spki, err := x509.MarshalPKIXPublicKey(public)
-	return edKey{spki, private}, err
+	return newEd25519(private)
 }
 
-// input returns what is signed. For Ed25519ph, KMS demands a digest and does the
-// pre-hash of FIPS 186-5 section 7.8.1 all the same, so that what is signed is
-// the hash of the caller's hash; captured signatures confirm it.
-func (k edKey) input(alg types.SigningAlgorithmSpec, msg []byte) ([]byte, *ed25519.Options) {
-	if alg == types.SigningAlgorithmSpecEd25519PhSha512 {
-		again := sha512.Sum512(msg)
-		return again[:], &ed25519.Options{Hash: crypto.SHA512}
+func newEd25519(private ed25519.PrivateKey) (material, error) {
+	public, err := x509.MarshalPKIXPublicKey(private.Public())
+	if err != nil {
+		return nil, err
 	}
-	return msg, &ed25519.Options{}
+	return ed25519Key{public, private}, nil
 }
 
-func (k edKey) sign(alg types.SigningAlgorithmSpec, _ types.MessageType, msg []byte) ([]byte, error) {
-	in, opts := k.input(alg, msg)
-	return k.private.Sign(nil, in, opts)
+// signed returns the bytes that are signed, and how. For Ed25519ph, KMS takes a
+// digest and computes the pre-hash of FIPS 186-5 section 7.8.1 of it, so the
+// pre-hash is the hash of the caller's hash. Signatures made by KMS confirm it.
+func (ed25519Key) signed(in input) ([]byte, *ed25519.Options) {
+	if in.alg == types.SigningAlgorithmSpecEd25519PhSha512 {
+		prehash := sha512.Sum512(in.message)
+		return prehash[:], &ed25519.Options{Hash: crypto.SHA512}
+	}
+	return in.message, &ed25519.Options{}
 }
 
-func (k edKey) verify(alg types.SigningAlgorithmSpec, _ types.MessageType, msg, sig []byte) bool {
-	in, opts := k.input(alg, msg)
-	return ed25519.VerifyWithOptions(k.private.Public().(ed25519.PublicKey), in, sig, opts) == nil
+func (k ed25519Key) sign(in input) ([]byte, error) {
+	signed, opts := k.signed(in)
+	return k.private.Sign(nil, signed, opts)
+}
+
+func (k ed25519Key) verify(in input, sig []byte) bool {
+	signed, opts := k.signed(in)
+	return ed25519.VerifyWithOptions(k.private.Public().(ed25519.PublicKey), signed, sig, opts) == nil
 }

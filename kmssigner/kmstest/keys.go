@@ -10,7 +10,7 @@ import (
 type key struct {
 	id          string
 	arn         string
-	name        types.KeySpec
+	keySpec     types.KeySpec
 	spec        spec
 	usage       types.KeyUsageType
 	material    material

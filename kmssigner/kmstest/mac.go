@@ -1,7 +1,6 @@
 package kmstest
 
 import (
-	"crypto/hmac"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,9 +21,13 @@ func (k *KMS) generateMac(in *kms.GenerateMacInput) (*kms.GenerateMacOutput, err
 	if aws.ToBool(in.DryRun) {
 		return nil, dryRun
 	}
+	mac, err := secret.sign(newInput("", "", in.Message))
+	if err != nil {
+		return nil, err
+	}
 	return &kms.GenerateMacOutput{
 		KeyId:        aws.String(key.arn),
-		Mac:          secret.mac(in.Message),
+		Mac:          mac,
 		MacAlgorithm: in.MacAlgorithm,
 	}, nil
 }
@@ -41,7 +44,7 @@ func (k *KMS) verifyMac(in *kms.VerifyMacInput) (*kms.VerifyMacOutput, error) {
 		return nil, err
 	}
 	// A bad MAC is reported even when this is a dry run.
-	if !hmac.Equal(secret.mac(in.Message), in.Mac) {
+	if !secret.verify(newInput("", "", in.Message), in.Mac) {
 		return nil, invalidMac
 	}
 	if aws.ToBool(in.DryRun) {
@@ -66,13 +69,13 @@ func checkMac(v *violations, id *string, msg []byte, alg types.MacAlgorithmSpec,
 }
 
 // macKey finds the key for a MAC and checks the algorithm against it.
-func (k *KMS) macKey(operation, id string, alg types.MacAlgorithmSpec) (key, hmacKey, error) {
+func (k *KMS) macKey(operation, id string, alg types.MacAlgorithmSpec) (key, signer, error) {
 	found, err := k.forUse(operation, id, generateVerifyMac)
 	if err != nil {
-		return key{}, hmacKey{}, err
+		return key{}, nil, err
 	}
 	if !slices.Contains(found.spec.mac, alg) {
-		return key{}, hmacKey{}, incompatible(string(alg), found.name)
+		return key{}, nil, incompatible(string(alg), found.keySpec)
 	}
-	return found, found.material.(hmacKey), nil
+	return found, found.material.(signer), nil
 }

@@ -9,41 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// rsaKey signs with PKCS #1 v1.5 or with PSS, whose salt is as long as the hash.
-type rsaKey struct {
-	publicOnly
-	private *rsa.PrivateKey
-}
-
-func newRSA(bits int) (material, error) {
-	private, err := testRSAKey(bits)
-	if err != nil {
-		return nil, err
-	}
-	public, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
-	return rsaKey{public, private}, err
-}
-
-var saltIsHash = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
-
-func isPSS(alg types.SigningAlgorithmSpec) bool {
-	return strings.HasPrefix(string(alg), "RSASSA_PSS_")
-}
-
-func (k rsaKey) sign(alg types.SigningAlgorithmSpec, t types.MessageType, msg []byte) ([]byte, error) {
-	if isPSS(alg) {
-		return rsa.SignPSS(rand.Reader, k.private, hashes[alg], digest(alg, t, msg), saltIsHash)
-	}
-	return rsa.SignPKCS1v15(rand.Reader, k.private, hashes[alg], digest(alg, t, msg))
-}
-
-func (k rsaKey) verify(alg types.SigningAlgorithmSpec, t types.MessageType, msg, sig []byte) bool {
-	if isPSS(alg) {
-		return rsa.VerifyPSS(&k.private.PublicKey, hashes[alg], digest(alg, t, msg), sig, saltIsHash) == nil
-	}
-	return rsa.VerifyPKCS1v15(&k.private.PublicKey, hashes[alg], digest(alg, t, msg), sig) == nil
-}
-
 func rsaSpec(bits int) spec {
 	return spec{
 		usages: []types.KeyUsageType{signVerify, encryptDecrypt},
@@ -59,6 +24,51 @@ func rsaSpec(bits int) spec {
 			types.EncryptionAlgorithmSpecRsaesOaepSha1,
 			types.EncryptionAlgorithmSpecRsaesOaepSha256,
 		},
-		generate: func() (material, error) { return newRSA(bits) },
+		generate: func() (material, error) { return generateRSA(bits) },
 	}
+}
+
+// rsaKey signs with RSASSA-PKCS1-v1_5, or with RSASSA-PSS and a salt as long as
+// the hash.
+type rsaKey struct {
+	publicOnly
+	private *rsa.PrivateKey
+}
+
+func generateRSA(bits int) (material, error) {
+	private, err := testRSAKey(bits)
+	if err != nil {
+		return nil, err
+	}
+	return newRSA(private)
+}
+
+func newRSA(private *rsa.PrivateKey) (material, error) {
+	public, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	return rsaKey{public, private}, nil
+}
+
+var saltIsHash = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+
+func isPSS(alg types.SigningAlgorithmSpec) bool {
+	return strings.HasPrefix(string(alg), "RSASSA_PSS_")
+}
+
+func (k rsaKey) sign(in input) ([]byte, error) {
+	hash := algorithms[in.alg].hash
+	if isPSS(in.alg) {
+		return rsa.SignPSS(rand.Reader, k.private, hash, in.digest(), saltIsHash)
+	}
+	return rsa.SignPKCS1v15(rand.Reader, k.private, hash, in.digest())
+}
+
+func (k rsaKey) verify(in input, sig []byte) bool {
+	hash := algorithms[in.alg].hash
+	if isPSS(in.alg) {
+		return rsa.VerifyPSS(&k.private.PublicKey, hash, in.digest(), sig, saltIsHash) == nil
+	}
+	return rsa.VerifyPKCS1v15(&k.private.PublicKey, hash, in.digest(), sig) == nil
 }

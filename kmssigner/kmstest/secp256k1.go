@@ -1,65 +1,71 @@
 package kmstest
 
 import (
-	"math/big"
-
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
-	"golang.org/x/crypto/cryptobyte"
-	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	internal "github.com/kmssign/kmssign/internal/secp256k1"
 )
 
-// secpKey signs with ECDSA on secp256k1.
-type secpKey struct {
+func secp256k1Spec() spec {
+	return spec{
+		usages:   []types.KeyUsageType{signVerify},
+		signing:  []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecEcdsaSha256},
+		generate: generateSecp256k1,
+	}
+}
+
+// secp256k1Key signs with ECDSA on secp256k1. It signs and verifies with code of
+// its own, so that it and package kmssigner, which verifies with decred's ECDSA,
+// check each other.
+type secp256k1Key struct {
 	publicOnly
 	private *secp256k1.PrivateKey
 }
 
-func newSecp256k1() (material, error) {
+func generateSecp256k1() (material, error) {
 	private, err := secp256k1.GeneratePrivateKey()
 	if err != nil {
 		return nil, err
 	}
-	public, err := internal.MarshalPKIXPublicKey(private.PubKey().ToECDSA())
-	return secpKey{public, private}, err
+	return newSecp256k1(private)
 }
 
-// sign is ECDSA as FIPS 186-5 section 6.4.1 has it, with a random nonce and
-// without a rule for s, as KMS does it. The package's own Sign has neither: its
-// signatures are deterministic and have a low s. (crypto/ecdsa has both, but it
-// panics on this curve when GODEBUG=fips140=only.)
-func (k secpKey) sign(alg types.SigningAlgorithmSpec, t types.MessageType, msg []byte) ([]byte, error) {
+func newSecp256k1(private *secp256k1.PrivateKey) (material, error) {
+	public, err := internal.MarshalPKIXPublicKey(private.PubKey().ToECDSA())
+	if err != nil {
+		return nil, err
+	}
+	return secp256k1Key{public, private}, nil
+}
+
+// sign follows FIPS 186-5 section 6.4.1. As in KMS, the nonce is random and s is
+// not normalized. Decred's Sign is deterministic and normalizes s, and
+// crypto/ecdsa panics on this curve in FIPS 140-only mode.
+func (k secp256k1Key) sign(in input) ([]byte, error) {
 	var e, r, s secp256k1.ModNScalar
-	e.SetByteSlice(digest(alg, t, msg))
+	e.SetByteSlice(in.digest())
 	for r.IsZero() || s.IsZero() { // once, but for a chance of 1 in 2^255
 		nonce, err := secp256k1.GeneratePrivateKey()
 		if err != nil {
 			return nil, err
 		}
-		// The x-coordinate of the point nonce*G is that of its public key.
+		// The point nonce*G is the public key of nonce.
 		r.SetByteSlice(nonce.PubKey().SerializeCompressed()[1:])
 		s.Mul2(&k.private.Key, &r).Add(&e).Mul(nonce.Key.InverseNonConst())
 	}
-	var b cryptobyte.Builder
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		for _, x := range [][32]byte{r.Bytes(), s.Bytes()} {
-			b.AddASN1BigInt(new(big.Int).SetBytes(x[:]))
-		}
-	})
-	return b.Bytes()
+	rBytes, sBytes := r.Bytes(), s.Bytes()
+	return marshalECDSA(rBytes[:], sBytes[:]), nil
 }
 
-// verify is ECDSA as FIPS 186-5 section 6.4.2 has it. Like sign, it is not the code
-// that package kmssigner verifies with.
-func (k secpKey) verify(alg types.SigningAlgorithmSpec, t types.MessageType, msg, sig []byte) bool {
+// verify follows FIPS 186-5 section 6.4.2.
+func (k secp256k1Key) verify(in input, sig []byte) bool {
 	var e, r, s, w secp256k1.ModNScalar
 	rBytes, sBytes, rest, ok := parseECDSA(sig)
 	if !ok || len(rest) > 0 || !setScalar(&r, rBytes) || !setScalar(&s, sBytes) {
 		return false
 	}
-	e.SetByteSlice(digest(alg, t, msg))
+	e.SetByteSlice(in.digest())
 	w.InverseValNonConst(&s)
 
 	// The point (e/s)*G + (r/s)*Q.
@@ -77,8 +83,8 @@ func (k secpKey) verify(alg types.SigningAlgorithmSpec, t types.MessageType, msg
 	return v.Equals(&r)
 }
 
-// setScalar sets x to a big-endian number and reports whether it is in the range
-// 1 to n-1.
+// setScalar sets x to the big-endian number b and reports whether it is in the
+// range from 1 to n-1.
 func setScalar(x *secp256k1.ModNScalar, b []byte) bool {
 	return len(b) <= 32 && !x.SetByteSlice(b) && !x.IsZero()
 }

@@ -27,17 +27,17 @@ func derOf(r, s *big.Int) []byte {
 // TestSecp256k1Verify holds the verification of the fake against that of the
 // library, which is other code, in the cases where ECDSA verifiers go wrong.
 func TestSecp256k1Verify(t *testing.T) {
-	m, err := newSecp256k1()
+	m, err := generateSecp256k1()
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := m.(secpKey)
+	key := m.(secp256k1Key)
 	public := key.private.PubKey().ToECDSA()
 	n := secp256k1.Params().N
 	msg := []byte("message")
 	sum := sha256.Sum256(msg)
 
-	sig, err := key.sign(es256, raw, msg)
+	sig, err := key.sign(newInput(es256, raw, msg))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestSecp256k1Verify(t *testing.T) {
 		{"a long form of the length", sum[:], slices.Concat([]byte{0x30, 0x81, sig[1]}, sig[2:]), false},
 		{"nothing", sum[:], nil, false},
 	} {
-		if got := key.verify(es256, predig, tt.digest, tt.sig); got != tt.valid {
+		if got := key.verify(newInput(es256, predig, tt.digest), tt.sig); got != tt.valid {
 			t.Errorf("%s: the fake says %t", tt.reason, got)
 		}
 		if got := internal.VerifyASN1(public, tt.digest, tt.sig); got != tt.valid {

@@ -1,8 +1,6 @@
 package kmstest
 
 import (
-	"slices"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -25,14 +23,15 @@ func (k *KMS) sign(in *kms.SignInput) (*kms.SignOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := key.signer(in.SigningAlgorithm, in.MessageType, in.Message)
+	msg := newInput(in.SigningAlgorithm, in.MessageType, in.Message)
+	secret, err := key.signer(msg)
 	if err != nil {
 		return nil, err
 	}
 	if aws.ToBool(in.DryRun) {
 		return nil, dryRun
 	}
-	sig, err := secret.sign(in.SigningAlgorithm, in.MessageType, in.Message)
+	sig, err := secret.sign(msg)
 	if err != nil {
 		return nil, err
 	}
@@ -54,12 +53,13 @@ func (k *KMS) verify(in *kms.VerifyInput) (*kms.VerifyOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := key.signer(in.SigningAlgorithm, in.MessageType, in.Message)
+	msg := newInput(in.SigningAlgorithm, in.MessageType, in.Message)
+	secret, err := key.signer(msg)
 	if err != nil {
 		return nil, err
 	}
 	// A bad signature is reported even when this is a dry run.
-	if !secret.verify(in.SigningAlgorithm, in.MessageType, in.Message, in.Signature) {
+	if !secret.verify(msg, in.Signature) {
 		return nil, invalidSignature
 	}
 	if aws.ToBool(in.DryRun) {
@@ -88,33 +88,15 @@ func checkSigning(v *violations, id *string, msg []byte, t types.MessageType, al
 	}
 }
 
-// signer returns the secret of a key that signs, after checking the algorithm
-// against the key, then the message against both.
-func (key *key) signer(alg types.SigningAlgorithmSpec, t types.MessageType, msg []byte) (signer, error) {
-	if !slices.Contains(key.spec.signing, alg) {
-		return nil, incompatible(string(alg), key.name)
-	}
-	if t == "" {
-		t = types.MessageTypeRaw
-	}
-	invalid := func(format string, args ...any) (signer, error) {
-		return nil, refuse("ValidationException", format, args...)
-	}
-	isMLDSA := alg == types.SigningAlgorithmSpecMlDsaShake256
-	switch {
-	case t == types.MessageTypeExternalMu && !isMLDSA, t == types.MessageTypeDigest && isMLDSA:
-		return invalid("Message type %s is incompatible with key spec %s.", t, key.name)
-	case t == types.MessageTypeDigest && alg == types.SigningAlgorithmSpecEd25519Sha512,
-		t == types.MessageTypeRaw && alg == types.SigningAlgorithmSpecEd25519PhSha512:
-		return invalid("Message type %s is incompatible with algorithm %s.", t, alg)
-	case t == types.MessageTypeExternalMu && len(msg) != 64:
-		return invalid("External Mu is invalid length for algorithm %s.", alg)
-	case t == types.MessageTypeDigest && hashes[alg] != 0 && len(msg) != hashes[alg].Size():
-		return invalid("Digest is invalid length for algorithm %s.", alg)
+// signer returns the material of a key that signs, after checking in against the
+// key.
+func (key *key) signer(in input) (signer, error) {
+	if err := key.checkInput(in); err != nil {
+		return nil, err
 	}
 	s, ok := key.material.(signer)
 	if !ok {
-		return nil, refuse("UnsupportedOperationException", "kmstest cannot sign or verify with %s.", alg)
+		return nil, refuse("UnsupportedOperationException", "kmstest cannot sign or verify with %s.", in.alg)
 	}
 	return s, nil
 }

@@ -112,7 +112,7 @@ func testSignatures(t *testing.T, f fake, spec types.KeySpec, algs []types.Signi
 		for _, n := range []int{1, 100, 4096} {
 			msg := make([]byte, n)
 			rand.Read(msg)
-			h := hashes[alg].New()
+			h := algorithms[alg].hash.New()
 			h.Write(msg)
 			digest := h.Sum(nil)
 			ofMsg := f.mustSign(signInput(id, msg, alg))
@@ -145,7 +145,7 @@ func testSignatures(t *testing.T, f fake, spec types.KeySpec, algs []types.Signi
 
 // verifyStd is strict where KMS is: salt as long as the hash.
 func verifyStd(public any, alg types.SigningAlgorithmSpec, digest, sig []byte) error {
-	hash := hashes[alg]
+	hash := algorithms[alg].hash
 	switch public := public.(type) {
 	case *ecdsa.PublicKey:
 		if !ecdsa.VerifyASN1(public, digest, sig) {

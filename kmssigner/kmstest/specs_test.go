@@ -9,10 +9,12 @@ import (
 	"crypto/hmac"
 	"crypto/mlkem"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/sha3"
 	"crypto/sha512"
 	"crypto/x509"
 	"encoding/hex"
+	"hash"
 	"reflect"
 	"strings"
 	"testing"
@@ -337,20 +339,26 @@ func TestMessageTypes(t *testing.T) {
 
 func TestMac(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
-		for spec, alg := range map[types.KeySpec]types.MacAlgorithmSpec{
-			types.KeySpecHmac224: types.MacAlgorithmSpecHmacSha224,
-			types.KeySpecHmac256: types.MacAlgorithmSpecHmacSha256,
-			types.KeySpecHmac384: types.MacAlgorithmSpecHmacSha384,
-			types.KeySpecHmac512: types.MacAlgorithmSpecHmacSha512,
+		for _, tt := range []struct {
+			spec types.KeySpec
+			alg  types.MacAlgorithmSpec
+			hash func() hash.Hash
+			size int
+		}{
+			{types.KeySpecHmac224, types.MacAlgorithmSpecHmacSha224, sha256.New224, 28},
+			{types.KeySpecHmac256, types.MacAlgorithmSpecHmacSha256, sha256.New, 32},
+			{types.KeySpecHmac384, types.MacAlgorithmSpecHmacSha384, sha512.New384, 48},
+			{types.KeySpecHmac512, types.MacAlgorithmSpecHmacSha512, sha512.New, 64},
 		} {
+			spec, alg := tt.spec, tt.alg
 			id := f.kms.AddKey(spec)
 			secret := f.kms.keys[id].material.(hmacKey)
-			if size := map[types.KeySpec]int{types.KeySpecHmac224: 28, types.KeySpecHmac256: 32, types.KeySpecHmac384: 48, types.KeySpecHmac512: 64}[spec]; len(secret.secret) != size {
+			if len(secret.secret) != tt.size {
 				t.Errorf("%s: secret of %d bytes", spec, len(secret.secret))
 			}
 			msg := make([]byte, 4096)
 			rand.Read(msg)
-			h := hmac.New(macHashes[alg].New, secret.secret)
+			h := hmac.New(tt.hash, secret.secret)
 			h.Write(msg)
 			want := h.Sum(nil)
 			out, err := f.GenerateMac(t.Context(), &kms.GenerateMacInput{KeyId: &id, Message: msg, MacAlgorithm: alg})
