@@ -92,16 +92,8 @@ func (c *signerCheck) run() {
 	if !ok {
 		return // nothing to verify with
 	}
-	switch pub := pub.(type) {
-	case *rsa.PublicKey:
-		c.rsa(pub)
-	case *ecdsa.PublicKey:
-		c.ecdsa(pub)
-	case ed25519.PublicKey:
-		c.ed25519(pub)
-	case *mldsa.PublicKey:
-		c.mldsa(pub)
-	}
+	c.mustSign()
+	c.key.check(c)
 	if len(c.working) > 0 { // with the others there is nothing more to find out
 		c.optionTypes()
 		c.nilRand()
@@ -118,19 +110,49 @@ type signerCheck struct {
 	isMessageSigner bool
 	violations      []error
 
-	public  []byte         // the encoding of the public key before the first signature
-	working []signerScheme // those of schemes by which Sign has made a right signature
-
-	// What each kind of key sets first:
-	schemes []signerScheme // those it must sign with
-	hashed  bool           // Sign gets a digest
-	form    func(sig []byte) (wrong string)
-	read    func(digest, sig []byte) (name string) // what sig is over digest, if anything
+	key     keyCheck       // of the public key before the first signature
+	public  []byte         // its encoding
+	working []signerScheme // those of its schemes by which Sign has made a right signature
 
 	messages int
-	earlier  [][]byte          // what the signer was given of late
-	nonces   map[string][]byte // ECDSA alone: the digests signed, by R
-	wrote    map[string]bool   // methods that changed their input
+	earlier  [][]byte        // what the signer was given of late
+	wrote    map[string]bool // methods that changed their input
+}
+
+// A keyCheck is what CheckSigner knows about one type of key.
+type keyCheck interface {
+	// encode returns an encoding of the public key, or what is wrong with it.
+	encode() ([]byte, error)
+
+	// schemes returns the ways to sign that the signer must have.
+	schemes() []signerScheme
+
+	// hashed reports whether Sign gets a digest.
+	hashed() bool
+
+	// form says what is wrong with the form of sig, if anything.
+	form(sig []byte) (wrong string)
+
+	// read says what sig is over digest, if anything.
+	read(digest, sig []byte) (name string)
+
+	// check makes the calls that only signers with this type of key get.
+	check(c *signerCheck)
+}
+
+// newKeyCheck returns the keyCheck of a public key.
+func newKeyCheck(pub crypto.PublicKey) (keyCheck, error) {
+	switch pub := pub.(type) {
+	case *rsa.PublicKey:
+		return rsaCheck{pub}, nil
+	case *ecdsa.PublicKey:
+		return &ecdsaCheck{pub: pub, nonces: map[string][]byte{}}, nil
+	case ed25519.PublicKey:
+		return ed25519Check{pub}, nil
+	case *mldsa.PublicKey:
+		return mldsaCheck{pub}, nil
+	}
+	return nil, fmt.Errorf("got a %T", pub)
 }
 
 func (c *signerCheck) violation(format string, args ...any) {

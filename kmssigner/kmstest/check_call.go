@@ -69,7 +69,7 @@ func (call signerCall) String() string {
 
 // mustSign demands signatures by all schemes.
 func (c *signerCheck) mustSign() {
-	for _, s := range c.schemes {
+	for _, s := range c.key.schemes() {
 		if c.both(s, mustSign, shortMessage) {
 			c.working = append(c.working, s)
 		}
@@ -93,8 +93,8 @@ func (c *signerCheck) both(s signerScheme, d demand, size int) bool {
 func (c *signerCheck) slip(s signerScheme, d demand) {
 	msg := c.message(shortMessage)
 	digest := msg
-	if c.hashed {
-		digest = sum(c.schemes[0].opts.HashFunc(), msg)
+	if c.key.hashed() {
+		digest = sum(c.key.schemes()[0].opts.HashFunc(), msg)
 	}
 	call := c.signCall(s, d, digest)
 	call.slip = true
@@ -102,7 +102,7 @@ func (c *signerCheck) slip(s signerScheme, d demand) {
 	if !c.isMessageSigner {
 		return // crypto.SignMessage itself panics
 	}
-	if c.hashed && s.opts != nil {
+	if c.key.hashed() && s.opts != nil {
 		d, s.verify = mustRefuse, nil // without a hash there is nothing to sign
 	}
 	call = c.messageCall(s, d, msg, digest)
@@ -161,7 +161,7 @@ func (c *signerCheck) judge(call signerCall, a signerAnswer) (right bool) {
 		}
 		return false
 	}
-	switch wrong := c.form(a.sig); {
+	switch wrong := c.key.form(a.sig); {
 	case len(a.sig) == 0:
 		c.violation("%v: got neither a signature nor an error; want %s: a nil error tells callers to go on, with nothing", call, call.demand)
 	case call.demand == mustRefuse:
@@ -171,7 +171,11 @@ func (c *signerCheck) judge(call signerCall, a signerAnswer) (right bool) {
 	case !call.verify(call.digest, a.sig):
 		c.violation("%v: the signature does not verify: %s; want %s: %s", call, c.reading(call, a.sig), call.demand, call.why)
 	default:
-		c.checkNonce(call, a.sig)
+		if key, ok := c.key.(interface {
+			checkNonce(*signerCheck, signerCall, []byte)
+		}); ok {
+			key.checkNonce(c, call, a.sig)
+		}
 		return true
 	}
 	return false

@@ -3,15 +3,7 @@ package kmstest
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
-	"crypto/x509"
 	"fmt"
-
-	"filippo.io/mldsa"
-
-	"github.com/kmssign/kmssign/internal/secp256k1"
 )
 
 // firstPublic looks at the public key before the first signature.
@@ -30,12 +22,12 @@ func (c *signerCheck) firstPublic() (crypto.PublicKey, bool) {
 		c.violation("Public: a %T has no method Equal(crypto.PublicKey) bool; want it: package crypto promises it of every public key, "+
 			"and crypto/x509 compares the keys of certificate and signer with it", pub)
 	}
-	encoding, err := encodePublic(pub)
+	key, encoding, err := encodePublic(pub)
 	if err != nil {
 		c.violation("Public: %w; want one of %s: no signature can be verified without", err, types)
 		return nil, false
 	}
-	c.public = encoding
+	c.key, c.public = key, encoding
 	again, err := c.callPublic()
 	c.samePublic(again, err, "at its second call")
 	return pub, true
@@ -53,7 +45,7 @@ func (c *signerCheck) lastPublic(first crypto.PublicKey) {
 func (c *signerCheck) samePublic(pub crypto.PublicKey, err error, when string) bool {
 	var encoding []byte
 	if err == nil {
-		encoding, err = encodePublic(pub)
+		_, encoding, err = encodePublic(pub)
 	}
 	switch {
 	case err != nil:
@@ -77,34 +69,16 @@ func (c *signerCheck) callPublic() (_ crypto.PublicKey, err error) {
 }
 
 // encodePublic encodes a public key, to compare it with what it was or will be.
-func encodePublic(pub crypto.PublicKey) (_ []byte, err error) {
+func encodePublic(pub crypto.PublicKey) (_ keyCheck, _ []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil { // nil, or nil inside
 			err = fmt.Errorf("the %T is not a whole key: %v", pub, r)
 		}
 	}()
-	switch pub := pub.(type) {
-	case *rsa.PublicKey:
-		if bits := pub.N.BitLen(); bits < 2048 {
-			return nil, fmt.Errorf("the RSA modulus has %d bits, and at least 2048 are safe (FIPS 186-5 section 5.1)", bits)
-		}
-		return x509.MarshalPKCS1PublicKey(pub), nil
-	case *ecdsa.PublicKey:
-		if curveHash(pub.Curve) == 0 {
-			return nil, fmt.Errorf("the key is on the curve %s, and not on P-256, P-384, P-521 or decred's secp256k1", pub.Curve.Params().Name)
-		}
-		if pub.Curve == secp256k1.Curve {
-			return secp256k1.MarshalUncompressed(pub)
-		}
-		return pub.Bytes()
-	case ed25519.PublicKey:
-		if len(pub) != ed25519.PublicKeySize {
-			return nil, fmt.Errorf("the Ed25519 key has %d bytes, and not %d (RFC 8032 section 5.1.5)", len(pub), ed25519.PublicKeySize)
-		}
-		return bytes.Clone(pub), nil
-	case *mldsa.PublicKey:
-		pub.Parameters() // panics on the zero key
-		return bytes.Clone(pub.Bytes()), nil
+	key, err := newKeyCheck(pub)
+	if err != nil {
+		return nil, nil, err
 	}
-	return nil, fmt.Errorf("got a %T", pub)
+	encoding, err := key.encode()
+	return key, encoding, err
 }

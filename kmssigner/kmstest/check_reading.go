@@ -39,7 +39,7 @@ func (c *signerCheck) reading(call signerCall, sig []byte) string {
 		}
 	}
 	for _, is := range candidates {
-		if name := c.read(is.digest, sig); name != "" {
+		if name := c.key.read(is.digest, sig); name != "" {
 			return fmt.Sprintf("it is %s over %s", name, is.name)
 		}
 	}

@@ -3,89 +3,108 @@ package kmstest
 import (
 	"crypto"
 	"crypto/rsa"
+	"crypto/x509"
 	"fmt"
 )
 
-func (c *signerCheck) rsa(pub *rsa.PublicKey) {
+// rsaCheck is the keyCheck of RSA keys.
+type rsaCheck struct{ pub *rsa.PublicKey }
+
+func (k rsaCheck) encode() ([]byte, error) {
+	if bits := k.pub.N.BitLen(); bits < 2048 {
+		return nil, fmt.Errorf("the RSA modulus has %d bits, and at least 2048 are safe (FIPS 186-5 section 5.1)", bits)
+	}
+	return x509.MarshalPKCS1PublicKey(k.pub), nil
+}
+
+func (k rsaCheck) pkcs1(h crypto.Hash) signerScheme {
+	return signerScheme{fmt.Sprintf("RSASSA-PKCS1-v1_5 and %v", h), h,
+		func(digest, sig []byte) bool { return rsa.VerifyPKCS1v15(k.pub, h, digest, sig) == nil },
+		"options that are no *rsa.PSSOptions ask for RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2) with the hash they name, " +
+			"and a verifier takes nothing else for it"}
+}
+
+func (k rsaCheck) pss(h crypto.Hash, salt int, name string) signerScheme {
+	return signerScheme{fmt.Sprintf("RSASSA-PSS, %v and %s", h, name), &rsa.PSSOptions{Hash: h, SaltLength: salt},
+		func(digest, sig []byte) bool {
+			return rsa.VerifyPSS(k.pub, h, digest, sig, &rsa.PSSOptions{SaltLength: salt}) == nil
+		},
+		"*rsa.PSSOptions ask for RSASSA-PSS (RFC 8017 section 8.1), the only RSA signature of TLS 1.3 and of PS256, " +
+			"with the hash they name and a salt as long as that, which strict verifiers demand (RFC 7518 section 3.5)"}
+}
+
+// pssEqual has a salt as long as the hash.
+func (k rsaCheck) pssEqual(h crypto.Hash) signerScheme {
+	return k.pss(h, rsa.PSSSaltLengthEqualsHash, "PSSSaltLengthEqualsHash")
+}
+
+func (k rsaCheck) schemes() (all []signerScheme) {
+	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+		all = append(all, k.pkcs1(h), k.pssEqual(h),
+			k.pss(h, h.Size(), fmt.Sprintf("a salt of %d bytes", h.Size())),
+			k.pss(h, rsa.PSSSaltLengthAuto, "PSSSaltLengthAuto"))
+	}
+	return all
+}
+
+func (k rsaCheck) hashed() bool { return true }
+
+func (k rsaCheck) form(sig []byte) string {
+	if len(sig) != k.pub.Size() {
+		return fmt.Sprintf("the signature has %d bytes, and not %d as the modulus (RFC 8017 sections 8.1.1 and 8.2.1)", len(sig), k.pub.Size())
+	}
+	return ""
+}
+
+func (k rsaCheck) read(digest, sig []byte) string {
+	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256} {
+		if len(digest) != h.Size() {
+			continue
+		}
+		if s := k.pkcs1(h); s.verify(digest, sig) {
+			return s.name
+		}
+		if s := k.pss(h, rsa.PSSSaltLengthAuto, ""); !s.verify(digest, sig) {
+			continue
+		}
+		for salt := 1; salt < k.pub.Size(); salt++ {
+			if s := k.pss(h, salt, fmt.Sprintf("a salt of %d bytes", salt)); s.verify(digest, sig) {
+				return s.name
+			}
+		}
+		return fmt.Sprintf("RSASSA-PSS, %v and no salt", h)
+	}
+	if rsa.VerifyPKCS1v15(k.pub, 0, digest, sig) == nil {
+		return "RSASSA-PKCS1-v1_5 without a hash"
+	}
+	return ""
+}
+
+func (k rsaCheck) check(c *signerCheck) {
 	const (
-		whyPKCS1 = "options that are no *rsa.PSSOptions ask for RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2) with the hash they name, " +
-			"and a verifier takes nothing else for it"
-		whyPSS = "*rsa.PSSOptions ask for RSASSA-PSS (RFC 8017 section 8.1), the only RSA signature of TLS 1.3 and of PS256, " +
-			"with the hash they name and a salt as long as that, which strict verifiers demand (RFC 7518 section 3.5)"
 		whySalt = "a salt length that is asked for is obeyed or refused; the verifier expects it (RFC 8017 section 9.1.2)"
 		whySize = "the digest is not as long as the hash that the options name, and no RSA encoding holds such a one (RFC 8017 section 9)"
 	)
-	pkcs1 := func(h crypto.Hash) signerScheme {
-		return signerScheme{fmt.Sprintf("RSASSA-PKCS1-v1_5 and %v", h), h,
-			func(digest, sig []byte) bool { return rsa.VerifyPKCS1v15(pub, h, digest, sig) == nil }, whyPKCS1}
-	}
-	pss := func(h crypto.Hash, salt int, name string) signerScheme {
-		opts := &rsa.PSSOptions{Hash: h, SaltLength: salt}
-		return signerScheme{fmt.Sprintf("RSASSA-PSS, %v and %s", h, name), opts,
-			func(digest, sig []byte) bool {
-				return rsa.VerifyPSS(pub, h, digest, sig, &rsa.PSSOptions{SaltLength: salt}) == nil
-			}, whyPSS}
-	}
-	equal := func(h crypto.Hash) signerScheme {
-		return pss(h, rsa.PSSSaltLengthEqualsHash, "PSSSaltLengthEqualsHash")
-	}
 	without := func(s signerScheme, why string) signerScheme { s.verify, s.why = nil, why; return s }
 
-	c.hashed = true
-	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
-		c.schemes = append(c.schemes, pkcs1(h), equal(h),
-			pss(h, h.Size(), fmt.Sprintf("a salt of %d bytes", h.Size())),
-			pss(h, rsa.PSSSaltLengthAuto, "PSSSaltLengthAuto"))
-	}
-	c.form = func(sig []byte) string {
-		if len(sig) != pub.Size() {
-			return fmt.Sprintf("the signature has %d bytes, and not %d as the modulus (RFC 8017 sections 8.1.1 and 8.2.1)", len(sig), pub.Size())
-		}
-		return ""
-	}
-	c.read = func(digest, sig []byte) string {
-		for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256} {
-			if len(digest) != h.Size() {
-				continue
-			}
-			if s := pkcs1(h); s.verify(digest, sig) {
-				return s.name
-			}
-			if s := pss(h, rsa.PSSSaltLengthAuto, ""); !s.verify(digest, sig) {
-				continue
-			}
-			for salt := 1; salt < pub.Size(); salt++ {
-				if s := pss(h, salt, fmt.Sprintf("a salt of %d bytes", salt)); s.verify(digest, sig) {
-					return s.name
-				}
-			}
-			return fmt.Sprintf("RSASSA-PSS, %v and no salt", h)
-		}
-		if rsa.VerifyPKCS1v15(pub, 0, digest, sig) == nil {
-			return "RSASSA-PKCS1-v1_5 without a hash"
-		}
-		return ""
-	}
+	c.lengths(k.pkcs1(crypto.SHA256), mustSign)
 
-	c.mustSign()
-	c.lengths(c.schemes[0], mustSign)
-
-	odd := pss(crypto.SHA256, 20, "a salt of 20 bytes")
+	odd := k.pss(crypto.SHA256, 20, "a salt of 20 bytes")
 	odd.why = whySalt
 	c.both(odd, maySign, shortMessage)
-	for _, salt := range []int{-2, pub.Size()} {
-		c.both(without(pss(crypto.SHA256, salt, fmt.Sprintf("a salt of %d bytes", salt)), whySalt), mustRefuse, shortMessage)
+	for _, salt := range []int{-2, k.pub.Size()} {
+		c.both(without(k.pss(crypto.SHA256, salt, fmt.Sprintf("a salt of %d bytes", salt)), whySalt), mustRefuse, shortMessage)
 	}
 	// As long as SHA-256, to catch who takes the hash from the length.
-	c.both(pkcs1(crypto.SHA3_256), maySign, shortMessage)
-	c.both(equal(crypto.SHA3_256), maySign, shortMessage)
-	for _, s := range []signerScheme{pkcs1(crypto.SHA256), equal(crypto.SHA256)} {
+	c.both(k.pkcs1(crypto.SHA3_256), maySign, shortMessage)
+	c.both(k.pssEqual(crypto.SHA3_256), maySign, shortMessage)
+	for _, s := range []signerScheme{k.pkcs1(crypto.SHA256), k.pssEqual(crypto.SHA256)} {
 		for _, size := range []int{0, 31, 33, 64} {
 			c.do(c.signCall(without(s, whySize), mustRefuse, c.message(size)))
 		}
 	}
 
-	none := pkcs1(0)
+	none := k.pkcs1(0)
 	none.name, none.why = "RSASSA-PKCS1-v1_5 and no hash", "to crypto/rsa HashFunc 0 means that the input is signed without the hash's prefix"
 	c.both(none, maySign, shortMessage)
 	c.slip(signerScheme{name: "RSASSA-PSS and no hash", opts: &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash},
