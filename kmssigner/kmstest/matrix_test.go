@@ -2,14 +2,12 @@ package kmstest
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
@@ -191,18 +189,6 @@ type matrixKeys struct {
 	made map[string]string
 }
 
-// imported makes a key that waits for its material.
-func (f fake) imported(spec types.KeySpec) string {
-	f.t.Helper()
-	out, err := f.CreateKey(f.t.Context(), &kms.CreateKeyInput{KeySpec: spec, KeyUsage: specs[spec].usages[0], Origin: types.OriginTypeExternal})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return *out.KeyMetadata.KeyId
-}
-
-const noKey = "01234567-89ab-cdef-0123-456789abcdef"
-
 func (m *matrixKeys) key(name, state string) (id, arn string) {
 	switch name {
 	case "none":
@@ -321,70 +307,4 @@ func (m *matrixKeys) result(op, id, alg, mt string, msg []byte) []byte {
 		return out.Mac
 	}
 	return make([]byte, 64)
-}
-
-// TestResultLengths: signatures and MACs of any other length than the right one
-// are as wrong as others, up to the model's limits.
-func TestResultLengths(t *testing.T) {
-	k := New()
-	s := NewServer(k)
-	defer s.Close()
-	for _, tt := range []struct {
-		spec           types.KeySpec
-		op, alg, blob  string
-		member, failed string
-	}{
-		{rsa2048, "Verify", "RSASSA_PSS_SHA_256", "Signature", "signature", "KMSInvalidSignatureException"},
-		{p256, "Verify", "ECDSA_SHA_256", "Signature", "signature", "KMSInvalidSignatureException"},
-		{secp, "Verify", "ECDSA_SHA_256", "Signature", "signature", "KMSInvalidSignatureException"},
-		{ed, "Verify", "ED25519_SHA_512", "Signature", "signature", "KMSInvalidSignatureException"},
-		{mldsa44, "Verify", "ML_DSA_SHAKE_256", "Signature", "signature", "KMSInvalidSignatureException"},
-		{types.KeySpecHmac256, "VerifyMac", "HMAC_SHA_256", "Mac", "mac", "KMSInvalidMacException"},
-	} {
-		id := k.AddKey(tt.spec)
-		const format = `{"KeyId":%q,"Message":"bQ==",%q:%q,%q:%s,"DryRun":%t}`
-		algorithm := map[string]string{"Verify": "SigningAlgorithm", "VerifyMac": "MacAlgorithm"}[tt.op]
-		for _, n := range []int{1, 8, 31, 32, 63, 64, 65, 72, 255, 256, 257, 2420, 6144} {
-			for _, dry := range []bool{false, true} {
-				blob := strconv.Quote(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0x30}, n)))
-				_, got, _ := to(k, tt.op, fmt.Sprintf(format, id, algorithm, tt.alg, tt.blob, blob, dry)).send(t, s)
-				if got != `{"__type":"`+tt.failed+`"}` {
-					t.Errorf("%s, %d bytes, dry run %t: %s", tt.spec, n, dry, got)
-				}
-			}
-		}
-		for blob, constraint := range map[string]string{
-			`""`:   "Value at '" + tt.member + "' failed to satisfy constraint: Member must have length greater than or equal to 1",
-			"null": "Value null at '" + tt.member + "' failed to satisfy constraint: Member must not be null",
-			strconv.Quote(base64.StdEncoding.EncodeToString(make([]byte, 6145))): "Value at '" + tt.member + "' failed to satisfy constraint: Member must have length less than or equal to 6144",
-		} {
-			_, got, _ := to(k, tt.op, fmt.Sprintf(format, id, algorithm, tt.alg, tt.blob, blob, true)).send(t, s)
-			if got != `{"__type":"ValidationException","message":"1 validation error detected: `+constraint+`"}` {
-				t.Errorf("%s: %s\nwant %s", tt.spec, got, constraint)
-			}
-		}
-	}
-}
-
-// TestEnumOrder: the lists in the texts are those of the SDK, in KMS's order.
-func TestEnumOrder(t *testing.T) {
-	for member, n := range map[string]int{
-		"signingAlgorithm": len(types.SigningAlgorithmSpec("").Values()),
-		"macAlgorithm":     len(types.MacAlgorithmSpec("").Values()),
-		"keySpec":          len(types.KeySpec("").Values()),
-		"keyUsage":         len(types.KeyUsageType("").Values()),
-	} {
-		if len(enumOrder[member]) != n {
-			t.Errorf("%s: %d values, the SDK has %d", member, len(enumOrder[member]), n)
-		}
-	}
-	k := New()
-	for _, name := range enumOrder["signingAlgorithm"] {
-		_, err := k.Sign(t.Context(), signInput(noKey, []byte("m"), types.SigningAlgorithmSpec(name)))
-		check(t, err, "Sign", "NotFoundException", "Key '"+k.arn("key/"+noKey)+"' does not exist")
-	}
-	for _, name := range enumOrder["macAlgorithm"] {
-		_, err := k.GenerateMac(t.Context(), &kms.GenerateMacInput{KeyId: aws.String(noKey), Message: []byte("m"), MacAlgorithm: types.MacAlgorithmSpec(name)})
-		check(t, err, "GenerateMac", "NotFoundException", "Key '"+k.arn("key/"+noKey)+"' does not exist")
-	}
 }

@@ -1,13 +1,18 @@
 package kmstest
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
+	"encoding/hex"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	secpecdsa "github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
@@ -99,4 +104,46 @@ func TestSecp256k1Verify(t *testing.T) {
 			t.Errorf("%s: crypto/ecdsa says %t", tt.reason, got)
 		}
 	}
+}
+
+func TestSecp256k1(t *testing.T) {
+	onBoth(t, func(t *testing.T, f fake) {
+		id := f.kms.AddKey(secp)
+		out := f.publicKey(id)
+		// RFC 5480 with the curve 1.3.132.0.10; crypto/x509 cannot read it.
+		const prefix = "3056301006072a8648ce3d020106052b8104000a034200"
+		if got := hex.EncodeToString(out.PublicKey); len(out.PublicKey) != 88 || !strings.HasPrefix(got, prefix+"04") {
+			t.Fatalf("SPKI %s", got)
+		}
+		public, err := secp256k1.ParsePubKey(out.PublicKey[len(prefix)/2:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg := []byte("message")
+		digest := crypto.SHA256.New()
+		digest.Write(msg)
+		sum := digest.Sum(nil)
+		high, seen := 0, map[string]bool{}
+		for i := range 64 {
+			in := signInput(id, msg, es256)
+			if i%2 == 1 {
+				in.Message, in.MessageType = sum, predig
+			}
+			der := f.mustSign(in)
+			sig, err := secpecdsa.ParseDERSignature(der)
+			if err != nil || !sig.Verify(sum, public) || seen[string(der)] {
+				t.Fatalf("signature %x: %v", der, err)
+			}
+			seen[string(der)] = true
+			if s := sig.S(); s.IsOverHalfOrder() {
+				high++
+			}
+			if _, err := f.Verify(t.Context(), &kms.VerifyInput{KeyId: &id, Message: msg, Signature: der, SigningAlgorithm: es256}); err != nil {
+				t.Error(err)
+			}
+		}
+		if high == 0 || high == 64 {
+			t.Errorf("%d of 64 signatures have a high s", high)
+		}
+	})
 }

@@ -10,9 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/asn1"
 	"fmt"
-	"math/big"
 	"reflect"
 	"strings"
 	"sync"
@@ -22,48 +20,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
-
-// Short names for the tables.
-const (
-	p256    = types.KeySpecEccNistP256
-	p384    = types.KeySpecEccNistP384
-	p521    = types.KeySpecEccNistP521
-	rsa2048 = types.KeySpecRsa2048
-	es256   = types.SigningAlgorithmSpecEcdsaSha256
-	es384   = types.SigningAlgorithmSpecEcdsaSha384
-	es512   = types.SigningAlgorithmSpecEcdsaSha512
-	rs256   = types.SigningAlgorithmSpecRsassaPkcs1V15Sha256
-	ps256   = types.SigningAlgorithmSpecRsassaPssSha256
-	ps384   = types.SigningAlgorithmSpecRsassaPssSha384
-	ps512   = types.SigningAlgorithmSpecRsassaPssSha512
-	raw     = types.MessageTypeRaw
-	predig  = types.MessageTypeDigest
-	mu      = types.MessageTypeExternalMu
-)
-
-func (f fake) publicKey(id string) *kms.GetPublicKeyOutput {
-	f.t.Helper()
-	out, err := f.GetPublicKey(f.t.Context(), &kms.GetPublicKeyInput{KeyId: &id})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return out
-}
-
-func (f fake) mustSign(in *kms.SignInput) []byte {
-	f.t.Helper()
-	out, err := f.Sign(f.t.Context(), in)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	if got := aws.ToString(out.KeyId); !strings.HasPrefix(got, f.kms.arn("key/")) {
-		f.t.Errorf("Sign answers KeyId %q, want a key ARN", got)
-	}
-	if out.SigningAlgorithm != in.SigningAlgorithm {
-		f.t.Errorf("Sign answers algorithm %s, want %s", out.SigningAlgorithm, in.SigningAlgorithm)
-	}
-	return out.Signature
-}
 
 // TestSignatures has the standard library judge the signatures, of a message
 // and of its digest, for each spec with each of its algorithms.
@@ -159,34 +115,6 @@ func verifyStd(public any, alg types.SigningAlgorithmSpec, digest, sig []byte) e
 		return rsa.VerifyPKCS1v15(public, hash, digest, sig)
 	}
 	return fmt.Errorf("public key of type %T", public)
-}
-
-// TestHighS: KMS does not normalise s, so verifiers that demand a low s must be
-// seen to fail, and half of all signatures have a high one.
-func TestHighS(t *testing.T) {
-	k := New()
-	f := fake{k, k, t}
-	for _, spec := range []types.KeySpec{p256, p384, p521} {
-		id := k.AddKey(spec)
-		public, err := x509.ParsePKIXPublicKey(f.publicKey(id).PublicKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		half := new(big.Int).Rsh(public.(*ecdsa.PublicKey).Params().N, 1)
-		high := 0
-		for range 64 {
-			var sig struct{ R, S *big.Int }
-			if _, err := asn1.Unmarshal(f.mustSign(signInput(id, []byte("m"), specs[spec].signing[0])), &sig); err != nil {
-				t.Fatal(err)
-			}
-			if sig.S.Cmp(half) > 0 {
-				high++
-			}
-		}
-		if high == 0 || high == 64 { // either is a matter of 1 in 2^63
-			t.Errorf("%s: %d of 64 signatures have a high s", spec, high)
-		}
-	}
 }
 
 // TestSignRefusals has one row for each reason for which KMS refuses to sign.
@@ -309,17 +237,6 @@ func TestSignRefusals(t *testing.T) {
 	})
 }
 
-// checkPrefix is check for a text that may end in a star, for the rest.
-func checkPrefix(t *testing.T, err error, operation, code, message string) {
-	t.Helper()
-	message = strings.ReplaceAll(message, "{op}", operation)
-	if start, ok := strings.CutSuffix(message, "*"); ok && err != nil && strings.Contains(err.Error(), start) {
-		_, end, _ := strings.Cut(err.Error(), start)
-		message = start + end
-	}
-	check(t, err, operation, code, message)
-}
-
 // TestVerifyRefusals: a signature that does not verify is an error, without any
 // text, and never an answer of false.
 func TestVerifyRefusals(t *testing.T) {
@@ -366,46 +283,6 @@ func TestVerifyRefusals(t *testing.T) {
 		check(t, verify([]byte{}, false), "Verify", "ValidationException", constraint+"greater than or equal to 1")
 		check(t, verify(make([]byte, 6145), false), "Verify", "ValidationException", constraint+"less than or equal to 6144")
 	})
-}
-
-func TestGetPublicKey(t *testing.T) {
-	onBoth(t, func(t *testing.T, f fake) {
-		get := func(id string) error {
-			_, err := f.GetPublicKey(t.Context(), &kms.GetPublicKeyInput{KeyId: &id})
-			return err
-		}
-		id := f.kms.AddKey(p256)
-		f.disable(id)
-		if err := get(id); err != nil {
-			t.Errorf("of a disabled key: %v", err)
-		}
-		f.scheduleDeletion(id)
-		check(t, get(id), "GetPublicKey", "KMSInvalidStateException", f.kms.arn("key/"+id)+" is pending deletion.")
-		id = f.kms.AddKey(types.KeySpecSymmetricDefault)
-		check(t, get(id), "GetPublicKey", "UnsupportedOperationException", "")
-		check(t, get("nonsense"), "GetPublicKey", "NotFoundException", "Invalid keyId 'nonsense'")
-
-		out := f.publicKey(f.create(rsa2048, encryptDecrypt))
-		if want := []types.EncryptionAlgorithmSpec{"RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"}; !reflect.DeepEqual(out.EncryptionAlgorithms, want) ||
-			out.SigningAlgorithms != nil || out.KeyUsage != encryptDecrypt {
-			t.Errorf("of an RSA key for encryption: %+v", out)
-		}
-		out = f.publicKey(f.create(p384, keyAgreement))
-		if want := []types.KeyAgreementAlgorithmSpec{"ECDH"}; !reflect.DeepEqual(out.KeyAgreementAlgorithms, want) ||
-			out.SigningAlgorithms != nil || out.KeyUsage != keyAgreement {
-			t.Errorf("of a P-384 key for key agreement: %+v", out)
-		}
-	})
-}
-
-func TestDisabledHidesPublicKey(t *testing.T) {
-	onBoth(t, func(t *testing.T, f fake) {
-		id := f.kms.AddKey(p256)
-		f.publicKey(id)
-		f.disable(id)
-		_, err := f.GetPublicKey(t.Context(), &kms.GetPublicKeyInput{KeyId: &id})
-		check(t, err, "GetPublicKey", "DisabledException", f.kms.arn("key/"+id)+" is disabled.")
-	}, func(o *Options) { o.DisabledHidesPublicKey = true })
 }
 
 // TestConcurrent is for the race detector.
