@@ -37,13 +37,13 @@ var algorithms = map[types.SigningAlgorithmSpec]algorithm{
 	types.SigningAlgorithmSpecSm2dsa:               {0, rawOrDigest},
 }
 
-// muSize is the length in bytes of the message representative mu of ML-DSA (FIPS
-// 204 algorithm 7).
+// muSize is the length in bytes of the message representative mu of ML-DSA
+// (FIPS 204 algorithm 7).
 const muSize = 64
 
-// checkInput refuses an algorithm that is not the key's, then a message type that
-// the key or the algorithm does not take, then a digest or a mu of another length
-// than the algorithm's.
+// checkInput refuses an algorithm that is not the key's, then a message type
+// that the key or the algorithm does not take, then a digest or a mu of another
+// length than the algorithm's.
 func (key *key) checkInput(in input) error {
 	if !slices.Contains(key.spec.signing, in.alg) {
 		return incompatible(string(in.alg), key.keySpec)

@@ -52,7 +52,7 @@ func TestMessageTypes(t *testing.T) {
 			{"ML-KEM keys do not sign", kem, shake, raw, 1,
 				"InvalidKeyUsageException", f.kms.arn("key/"+kem) + " key usage is ENCAPSULATE_DECAPSULATE which is not valid for {op}."},
 			{"SM2 is beyond the fake", sm2, types.SigningAlgorithmSpecSm2dsa, raw, 1,
-				"UnsupportedOperationException", "kmstest cannot sign or verify with SM2DSA."},
+				"UnsupportedOperationException", "kmstest: algorithm SM2DSA is not supported"},
 		} {
 			t.Run(tt.reason, func(t *testing.T) {
 				_, err := f.Sign(t.Context(), &kms.SignInput{KeyId: &tt.id, Message: make([]byte, tt.n), MessageType: tt.t, SigningAlgorithm: tt.alg})

@@ -12,9 +12,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// alias is one alias.
+// alias is an alias of a key.
 type alias struct {
-	target           string // key id
+	target           string // key ID
 	created, updated time.Time
 }
 
@@ -22,8 +22,8 @@ const aliasPattern = `^[a-zA-Z0-9:/_-]+$`
 
 var aliasName = regexp.MustCompile(aliasPattern)
 
-// checkAlias checks the name of an alias and, unless it is nil, the identifier
-// of the key that it is to name.
+// checkAlias checks the form of an alias name and, if target is not nil, of the
+// identifier of its key.
 func checkAlias(name *string, target **string) error {
 	var v violations
 	v.text("aliasName", name, 1, 256)
@@ -43,7 +43,8 @@ func checkAlias(name *string, target **string) error {
 	case rest == "":
 		return refuse("ValidationException", "Invalid identifier")
 	case strings.HasPrefix(rest, "aws/"):
-		// Reserved for AWS's own keys. The error has no text in KMS either.
+		// The prefix is reserved for AWS managed keys. The error has no text in
+		// KMS.
 		return refuse("NotAuthorizedException", "")
 	case strings.Contains(rest, ":"):
 		return refuse("ValidationException", "%s contains invalid characters for an alias", *name)
@@ -51,7 +52,7 @@ func checkAlias(name *string, target **string) error {
 	return nil
 }
 
-// aliasTarget finds the key that an alias is to name. The caller holds k.mu.
+// aliasTarget returns the key for an alias. The caller must hold k.mu.
 func (k *KMS) aliasTarget(operation, id string) (*key, error) {
 	if isAlias(id) {
 		return nil, refuse("ValidationException", "Aliases must refer to keys. Not aliases")
@@ -94,8 +95,8 @@ func (k *KMS) updateAlias(in *kms.UpdateAliasInput) error {
 	if !ok {
 		return notFound("Alias %s is not found.", k.arn(*in.AliasName))
 	}
-	// The spec may change (P-256 to RSA, say). The usage may not, and the type,
-	// symmetric or asymmetric or HMAC, only can where the usage is the same.
+	// The key spec may change, for example from P-256 to RSA. The usage and the
+	// kind must stay the same.
 	old := k.keys[a.target]
 	if old.usage != key.usage || old.kind() != key.kind() {
 		return refuse("ValidationException", "Alias %s cannot be changed from key %s to key %s: they must have the same type and the same key usage.",
@@ -105,7 +106,8 @@ func (k *KMS) updateAlias(in *kms.UpdateAliasInput) error {
 	return nil
 }
 
-// kind is what UpdateAlias calls the type of a key.
+// kind returns what UpdateAlias calls the type of a key. HMAC keys are a kind
+// of their own in KMS, but they differ in their usage as well.
 func (key *key) kind() string {
 	if key.keySpec == types.KeySpecSymmetricDefault {
 		return "symmetric"

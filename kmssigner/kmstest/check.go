@@ -12,70 +12,77 @@ import (
 	"filippo.io/mldsa"
 )
 
-// CheckSigner checks that a signer keeps the promises of [crypto.Signer], and of
-// [crypto.MessageSigner] if it is one, on which crypto/x509, crypto/tls and JOSE
-// libraries rely. It returns every violation that it found, each with what was
-// expected and why, joined as by [errors.Join], or nil. A violation wraps the
-// signer's error where it got one, for [errors.As].
+// CheckSigner checks that a signer keeps the promises of [crypto.Signer], and
+// of [crypto.MessageSigner] if it is one, that crypto/x509, crypto/tls and JOSE
+// libraries rely on. It returns nil, or all violations that it found, joined by
+// [errors.Join]. Each violation says what was expected and why. It wraps the
+// error of the signer if there was one.
 //
 //	if err := kmstest.CheckSigner(signer); err != nil {
 //		t.Error(err)
 //	}
 //
-// Signatures are verified with the standard library, with filippo.io/mldsa, or,
-// on secp256k1, with decred's package, never by the signer.
+// CheckSigner verifies signatures with the standard library, with
+// filippo.io/mldsa, or, on secp256k1, with the package of decred.
 //
-// # What a signer must sign
+// # Required signatures
 //
-//   - RSA of 2048 bits or more: RSASSA-PKCS1-v1_5 and RSASSA-PSS with SHA-256,
-//     SHA-384 and SHA-512, the PSS salt given as rsa.PSSSaltLengthEqualsHash,
-//     as the length of the hash, and as rsa.PSSSaltLengthAuto, for which a salt
-//     of any length will do.
+// The signer must sign as follows:
+//
+//   - RSA with a modulus of 2048 bits or more: RSASSA-PKCS1-v1_5 and RSASSA-PSS
+//     with SHA-256, SHA-384 and SHA-512. The salt length is
+//     rsa.PSSSaltLengthEqualsHash, the length of the hash, or
+//     rsa.PSSSaltLengthAuto, for which the salt may have any length.
 //   - ECDSA on P-256, P-384, P-521, and secp256k1 with the curve of
-//     github.com/decred/dcrd/dcrec/secp256k1/v4: the one hash that KMS and JOSE
-//     pair with the curve. Signatures are DER.
+//     github.com/decred/dcrd/dcrec/secp256k1/v4: the hash that KMS and JOSE use
+//     with the curve. Signatures are DER-encoded.
 //   - Ed25519: messages of 1 to 4096 bytes, with HashFunc 0.
-//   - ML-DSA with the keys of filippo.io/mldsa: messages of any length, with
-//     HashFunc 0 and the empty context.
+//   - ML-DSA with the keys of filippo.io/mldsa, which are those of crypto/mldsa
+//     since Go 1.27: messages of any length, with HashFunc 0 and the empty
+//     context.
 //
-// It must do so whatever type the options have, with a nil rand, and for 16
-// goroutines at once. A MessageSigner must do so for messages of any length as
-// well (Ed25519: 1 to 4096 bytes).
+// It must accept options of any type, a nil rand, and calls from 16 goroutines
+// at once. A MessageSigner must sign messages of any length, or of 1 to 4096
+// bytes with Ed25519.
 //
-// # What it may refuse, and what it must
+// # Optional and invalid requests
 //
-// All else that options can ask for, it may make or refuse with an error, but
-// not exchange for something else: another hash, another PSS salt, a context,
-// Ed25519ph, an ML-DSA mu, longer Ed25519 messages, and ECDSA over a digest of
-// any length and of any hash, because it is defined for all. It must refuse what
-// no signature exists for: an RSA digest of a wrong length, an impossible salt, a
-// message with an unknown hash. Nothing may make it panic, nil options included.
+// The signer may refuse other valid options with an error, but it must not
+// ignore them: another hash, another PSS salt length, a context, Ed25519ph, an
+// ML-DSA mu, an Ed25519 message of another length, and an ECDSA digest of any
+// length or of any hash, for which ECDSA is defined.
 //
-// Further, Public must return the same key every time, of one of the types above,
-// with Equal. Input must be neither changed nor kept, signatures must not share
-// memory, and ECDSA digests no nonce. Under the race detector CheckSigner finds
-// more.
+// The signer must refuse requests for which there is no valid signature: an RSA
+// digest of a wrong length, an impossible salt length, and a message with an
+// unknown hash. It must not panic, not even on nil options.
 //
-// # The standard library's own keys
+// # Public keys and memory
 //
-// *ecdsa.PrivateKey, *rsa.PrivateKey and ed25519.PrivateKey pass. They, and no
-// other types, may panic where crypto/rsa and crypto/ed25519 do: on nil options,
-// on a hash that does not exist, on PSS options without a hash. Likewise they
-// alone may fail on a nil rand, from which crypto/rsa cannot make a PSS salt.
+// Public must return the same key at each call. The key must have one of the
+// types above and a method Equal. The signer must not modify or retain its
+// input. Signatures must not share memory. ECDSA signatures over different
+// digests must have different nonces. CheckSigner finds more violations under
+// the race detector.
+//
+// # Keys of the standard library
+//
+// *ecdsa.PrivateKey, *rsa.PrivateKey and ed25519.PrivateKey pass. Only they may
+// panic on nil options, on an unknown hash, and on PSS options without a hash,
+// and fail on a nil rand, from which crypto/rsa cannot make a PSS salt.
 //
 // # Cost
 //
-// A kmssigner.Signer makes 26 signatures with an ECDSA key, 49 with RSA, 31 with
-// Ed25519 and 36 with ML-DSA, 16 of them at once; one that refuses nothing that
-// it may, up to 60. With KMS that is a fraction of a cent and about as many round
-// trips.
+// With a kmssigner.Signer, CheckSigner makes 26 signatures for an ECDSA key, 49
+// for RSA, 31 for Ed25519 and 36 for ML-DSA, 16 of them concurrently. With a
+// signer that refuses nothing that is optional, it makes up to 60. Each is a
+// call of KMS.
 //
-// CheckSigner has no context and no deadline: bind them to the signer. There is
-// nothing to switch off either: a key whose policy allows only some algorithms
-// has a violation for each of the others, which wraps the error of KMS.
+// CheckSigner has no context and no deadline. Bind them to the signer. If a key
+// policy allows only some algorithms, each of the others is a violation, which
+// wraps the error of KMS.
 func CheckSigner(signer crypto.Signer) error {
 	if signer == nil {
-		return errors.New("the signer is nil")
+		return errors.New("got a nil signer")
 	}
 	c := signerCheck{signer: signer, wrote: map[string]bool{}}
 	switch signer.(type) {
@@ -90,11 +97,11 @@ func CheckSigner(signer crypto.Signer) error {
 func (c *signerCheck) run() {
 	pub, ok := c.firstPublic()
 	if !ok {
-		return // nothing to verify with
+		return // there is no key to verify with
 	}
-	c.mustSign()
+	c.requireSchemes()
 	c.key.check(c)
-	if len(c.working) > 0 { // with the others there is nothing more to find out
+	if len(c.working) > 0 { // the other checks need a valid signature
 		c.optionTypes()
 		c.nilRand()
 		c.buffers()
@@ -103,40 +110,44 @@ func (c *signerCheck) run() {
 	c.lastPublic(pub)
 }
 
-// signerCheck is one run of CheckSigner.
+// signerCheck is the state of a call of CheckSigner.
 type signerCheck struct {
 	signer          crypto.Signer
-	std             bool
+	std             bool // signer is a key of the standard library
 	isMessageSigner bool
 	violations      []error
 
-	key     keyCheck       // of the public key before the first signature
-	public  []byte         // its encoding
-	working []signerScheme // those of its schemes by which Sign has made a right signature
+	key     keyCheck       // checks signatures by the key that Public returned first
+	public  []byte         // encoding of that key
+	working []signerScheme // schemes of the key with which Sign made a valid signature
 
-	messages int
-	earlier  [][]byte        // what the signer was given of late
-	wrote    map[string]bool // methods that changed their input
+	messages int             // number of messages made
+	earlier  [][]byte        // inputs of the latest calls
+	wrote    map[string]bool // methods that modified their input
 }
 
-// A keyCheck is what CheckSigner knows about one type of key.
+// A keyCheck checks signatures by a public key. Each key type has its own file
+// with an implementation.
 type keyCheck interface {
-	// encode returns an encoding of the public key, or what is wrong with it.
+	// encode returns an encoding of the public key. It returns an error or
+	// panics if the key is invalid.
 	encode() ([]byte, error)
 
-	// schemes returns the ways to sign that the signer must have.
+	// schemes returns the schemes that the signer must support.
 	schemes() []signerScheme
 
-	// hashed reports whether Sign gets a digest.
+	// hashed reports whether the input of Sign is a digest.
 	hashed() bool
 
-	// form says what is wrong with the form of sig, if anything.
-	form(sig []byte) (wrong string)
+	// formError describes what is wrong with the form of a signature. It is
+	// empty if the form is right.
+	formError(sig []byte) string
 
-	// read says what sig is over digest, if anything.
-	read(digest, sig []byte) (name string)
+	// identify names the kind of signature that sig is over input. It is empty
+	// if sig is not a signature over input.
+	identify(input, sig []byte) string
 
-	// check makes the calls that only signers with this type of key get.
+	// check makes the calls that are specific to the key type.
 	check(c *signerCheck)
 }
 
@@ -155,19 +166,20 @@ func newKeyCheck(pub crypto.PublicKey) (keyCheck, error) {
 	return nil, fmt.Errorf("got a %T", pub)
 }
 
+// violation records a violation.
 func (c *signerCheck) violation(format string, args ...any) {
 	c.violations = append(c.violations, fmt.Errorf(format, args...))
 }
 
-// message returns a new message: each is another, so that a signature of an
-// earlier one is a wrong one.
+// message returns a new message. Messages differ, so that a signature of one is
+// not valid for another.
 func (c *signerCheck) message(size int) []byte {
 	c.messages++
 	return sha3.SumSHAKE256(fmt.Appendf(nil, "kmstest: CheckSigner, message %d", c.messages), size)
 }
 
-// Sizes of messages.
+// Sizes of messages in bytes.
 const (
 	shortMessage = 100
-	longMessage  = 5000 // more than KMS takes
+	longMessage  = 5000 // more than the maximum of KMS
 )

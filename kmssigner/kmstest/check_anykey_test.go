@@ -12,12 +12,12 @@ import (
 var brokenAnyKey = []brokenSigner{
 	{"signs with another key", p256, func(s *softSigner, _ crypto.Signer) {
 		*s = softSigner{s.public, soft(p256()).sign, soft(p256()).signMessage}
-	}, []string{"it is by another key than Public returns"}},
+	}, []string{"it is by a key that Public did not return"}},
 
 	{"always fails", p256, func(s *softSigner, _ crypto.Signer) {
 		s.sign = func(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, errRefused }
 		s.signMessage = s.sign
-	}, []string{"got an error: refused; want a right signature"}},
+	}, []string{"got an error: refused; want a valid signature"}},
 
 	{"swallows errors", p256, func(s *softSigner, _ crypto.Signer) {
 		sign := s.sign
@@ -32,14 +32,14 @@ var brokenAnyKey = []brokenSigner{
 			opts.HashFunc()
 			return in, opts
 		})
-	}, []string{"Sign of a message of 32 bytes with nil options: it panicked"}},
+	}, []string{"Sign of a message of 32 bytes with nil options: panicked"}},
 
 	{"SignMessage panics on nil opts", ed, func(s *softSigner, _ crypto.Signer) {
 		s.signMessage = edit(s.signMessage, func(in []byte, opts crypto.SignerOpts) ([]byte, crypto.SignerOpts) {
 			opts.HashFunc()
 			return in, opts
 		})
-	}, []string{"SignMessage of a message of 100 bytes with nil options: it panicked"}},
+	}, []string{"SignMessage of a message of 100 bytes with nil options: panicked"}},
 
 	{"panics on another type of options", p256, func(s *softSigner, _ crypto.Signer) {
 		s.sign = edit(s.sign, func(in []byte, opts crypto.SignerOpts) ([]byte, crypto.SignerOpts) {
@@ -48,7 +48,7 @@ var brokenAnyKey = []brokenSigner{
 			}
 			return in, opts
 		})
-	}, []string{"in options of an unknown type: it panicked"}},
+	}, []string{"in options of an unknown type: panicked"}},
 
 	{"SignMessage panics on an unknown hash", p256, func(s *softSigner, _ crypto.Signer) {
 		s.signMessage = edit(s.signMessage, func(in []byte, opts crypto.SignerOpts) ([]byte, crypto.SignerOpts) {
@@ -57,7 +57,7 @@ var brokenAnyKey = []brokenSigner{
 			}
 			return in, opts
 		})
-	}, []string{"SignMessage of a message of 100 bytes with an unknown hash: it panicked"}},
+	}, []string{"SignMessage of a message of 100 bytes with an unknown hash: panicked"}},
 
 	{"needs rand", p256, func(s *softSigner, _ crypto.Signer) {
 		sign := s.sign
@@ -67,7 +67,7 @@ var brokenAnyKey = []brokenSigner{
 			}
 			return sign(r, digest, opts)
 		}
-	}, []string{"with SHA-256, rand nil: got an error: refused"}},
+	}, []string{"with SHA-256 and a nil rand: got an error: refused"}},
 
 	{"changes its input", p256, func(s *softSigner, _ crypto.Signer) {
 		sign := s.sign
@@ -76,14 +76,14 @@ var brokenAnyKey = []brokenSigner{
 			clear(digest)
 			return sig, err
 		}
-	}, []string{"it changed its input"}},
+	}, []string{"modified its input"}},
 
 	{"appends to its input", p256, func(s *softSigner, _ crypto.Signer) {
 		sign := s.signMessage
 		s.signMessage = func(r io.Reader, msg []byte, opts crypto.SignerOpts) ([]byte, error) {
 			return sign(r, append(msg, 1)[:len(msg)], opts)
 		}
-	}, []string{"or the memory behind it that append uses"}},
+	}, []string{"the spare capacity behind it"}},
 
 	{"keeps its input", p256, func(s *softSigner, _ crypto.Signer) {
 		var made sync.Map // by the address of the digest
@@ -101,7 +101,7 @@ var brokenAnyKey = []brokenSigner{
 			}
 			return sig, err
 		}
-	}, []string{"in the buffer of the call before: the signature does not verify: it is an ECDSA signature over what another call was given"}},
+	}, []string{"in the buffer of the previous call: the signature does not verify: it is an ECDSA signature over the input of another call"}},
 
 	{"returns one buffer", ed, func(s *softSigner, _ crypto.Signer) {
 		var lock sync.Mutex
@@ -111,8 +111,8 @@ var brokenAnyKey = []brokenSigner{
 			defer lock.Unlock()
 			return append(buf[:0], sig...)
 		})
-	}, []string{"it changed the signature of the call before", "the signature changed with that of the call before",
-		"in one of 16 goroutines: the signature does not verify: it is pure Ed25519 over what another call was given"}},
+	}, []string{"modified the signature of the previous call", "the signature shares memory with that of the previous call",
+		"in one of 16 goroutines: the signature does not verify: it is an Ed25519 signature over the input of another call"}},
 
 	{"returns parts of one buffer", ed, func(s *softSigner, _ crypto.Signer) {
 		var lock sync.Mutex
@@ -123,7 +123,7 @@ var brokenAnyKey = []brokenSigner{
 			buf = append(buf, sig...)
 			return buf[len(buf)-len(sig):]
 		})
-	}, []string{"the signature changed with that of the call before, or with the memory behind that"}},
+	}, []string{"the signature shares memory with that of the previous call, or with its spare capacity"}},
 
 	{"keeps what it returned", ed, func(s *softSigner, _ crypto.Signer) {
 		var made sync.Map // by digest
@@ -138,7 +138,7 @@ var brokenAnyKey = []brokenSigner{
 			}
 			return sig, err
 		}
-	}, []string{"whose last signature the caller has overwritten: the signature does not verify"}},
+	}, []string{"after the caller overwrote the previous signature: the signature does not verify"}},
 
 	{"not safe for goroutines", p256, func(s *softSigner, _ crypto.Signer) {
 		var shared atomic.Pointer[[]byte] // atomic: right to the race detector, and wrong
@@ -156,7 +156,7 @@ var brokenAnyKey = []brokenSigner{
 			}
 			return sign(r, *shared.Load(), opts)
 		}
-	}, []string{"in one of 16 goroutines: the signature does not verify: it is an ECDSA signature over what another call was given"}},
+	}, []string{"in one of 16 goroutines: the signature does not verify: it is an ECDSA signature over the input of another call"}},
 
 	{"panics in goroutines", p256, func(s *softSigner, _ crypto.Signer) {
 		var calls atomic.Int64
@@ -167,5 +167,5 @@ var brokenAnyKey = []brokenSigner{
 			}
 			return sign(r, digest, opts)
 		}
-	}, []string{"in one of 16 goroutines: it panicked: concurrent map writes"}},
+	}, []string{"in one of 16 goroutines: panicked: concurrent map writes"}},
 }

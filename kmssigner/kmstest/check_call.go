@@ -8,24 +8,24 @@ import (
 	"io"
 )
 
-// A demand is what a signer owes to a call.
+// A demand is what a signer must return from a call.
 type demand string
 
 const (
-	mustSign   demand = "a right signature"
-	maySign    demand = "a right signature or an error"
+	mustSign   demand = "a valid signature"
+	maySign    demand = "a valid signature or an error"
 	mustRefuse demand = "an error"
 )
 
-// A signerScheme is one way to sign.
+// A signerScheme is a signature scheme with its options.
 type signerScheme struct {
 	name   string
 	opts   crypto.SignerOpts
-	verify func(digest, sig []byte) bool // nil: no signature is right
-	why    string
+	verify func(digest, sig []byte) bool // nil if no signature is valid
+	why    string                        // reason for the demand
 }
 
-// digest returns what Sign gets for a message.
+// digest returns the input of Sign for a message.
 func (s signerScheme) digest(msg []byte) []byte {
 	if s.opts.HashFunc() == 0 {
 		return msg
@@ -36,23 +36,25 @@ func (s signerScheme) digest(msg []byte) []byte {
 // A signerCall is one call of Sign or SignMessage.
 type signerCall struct {
 	signerScheme
-	demand demand
-	method string // "Sign" or "SignMessage"
-	how    string // of the call, if special
-	rand   io.Reader
-	input  []byte // what the signer gets
-	given  []byte // a copy of it
-	digest []byte // what the signature is verified with
-	slip   bool   // a mistake of the programmer, for which the standard library's keys panic
+	demand   demand
+	method   string // "Sign" or "SignMessage"
+	how      string // what is special about the call
+	rand     io.Reader
+	input    []byte
+	given    []byte // copy of input
+	digest   []byte // digest that the signature must be over
+	mayPanic bool   // keys of the standard library may panic
 }
 
+// signCall returns a call of Sign.
 func (c *signerCheck) signCall(s signerScheme, d demand, digest []byte) signerCall {
-	// Room behind the digest, for who appends to it to show.
+	// The spare capacity shows whether the signer appends to its input.
 	input := append(make([]byte, 0, len(digest)+16), digest...)
 	return signerCall{signerScheme: s, demand: d, method: "Sign", rand: rand.Reader,
 		input: input, given: bytes.Clone(digest), digest: bytes.Clone(digest)}
 }
 
+// messageCall returns a call of SignMessage.
 func (c *signerCheck) messageCall(s signerScheme, d demand, msg, digest []byte) signerCall {
 	call := c.signCall(s, d, msg)
 	call.method, call.digest = "SignMessage", digest
@@ -67,8 +69,8 @@ func (call signerCall) String() string {
 	return fmt.Sprintf("%s of a %s of %d bytes with %s%s", call.method, input, len(call.given), call.name, call.how)
 }
 
-// mustSign demands signatures by all schemes.
-func (c *signerCheck) mustSign() {
+// requireSchemes demands a signature by each scheme of the key.
+func (c *signerCheck) requireSchemes() {
 	for _, s := range c.key.schemes() {
 		if c.both(s, mustSign, shortMessage) {
 			c.working = append(c.working, s)
@@ -76,8 +78,8 @@ func (c *signerCheck) mustSign() {
 	}
 }
 
-// both demands the same of Sign and SignMessage, over a new message.
-// It reports whether Sign made a right signature.
+// both makes the same demand of Sign and SignMessage with a new message. It
+// reports whether Sign made a valid signature.
 func (c *signerCheck) both(s signerScheme, d demand, size int) bool {
 	msg := c.message(size)
 	digest := s.digest(msg)
@@ -88,37 +90,38 @@ func (c *signerCheck) both(s signerScheme, d demand, size int) bool {
 	return signed
 }
 
-// slip is both for options that name no hash to make a digest with. Sign gets a
-// digest that the key would sign with other options.
-func (c *signerCheck) slip(s signerScheme, d demand) {
+// invalidOpts is both for options without a hash that the message could be
+// hashed with. The input of Sign is a digest that the key signs with other
+// options.
+func (c *signerCheck) invalidOpts(s signerScheme, d demand) {
 	msg := c.message(shortMessage)
 	digest := msg
 	if c.key.hashed() {
 		digest = sum(c.key.schemes()[0].opts.HashFunc(), msg)
 	}
 	call := c.signCall(s, d, digest)
-	call.slip = true
+	call.mayPanic = true
 	c.do(call)
 	if !c.isMessageSigner {
-		return // crypto.SignMessage itself panics
+		return // crypto.SignMessage panics
 	}
 	if c.key.hashed() && s.opts != nil {
-		d, s.verify = mustRefuse, nil // without a hash there is nothing to sign
+		d, s.verify = mustRefuse, nil // there is no digest to sign
 	}
 	call = c.messageCall(s, d, msg, digest)
-	call.slip = true
+	call.mayPanic = true
 	c.do(call)
 }
 
-// A signerAnswer is what came of a call.
+// A signerAnswer is the outcome of a signerCall.
 type signerAnswer struct {
 	sig      []byte
 	err      error
 	panicked any
-	wrote    bool // to the input
+	wrote    bool // the signer modified its input
 }
 
-// call makes the call. It is safe for concurrent use.
+// call makes a call. It is safe for concurrent use.
 func (c *signerCheck) call(call signerCall) (a signerAnswer) {
 	defer func() { a.panicked = recover() }()
 	whole := call.input[:cap(call.input)]
@@ -132,26 +135,28 @@ func (c *signerCheck) call(call signerCall) (a signerAnswer) {
 	return a
 }
 
-// do makes the call and judges the answer. It reports whether there is a right
-// signature.
+// do makes a call and judges the answer. It returns the signature and reports
+// whether it is valid.
 func (c *signerCheck) do(call signerCall) ([]byte, bool) {
 	a := c.call(call)
 	return a.sig, c.judge(call, a)
 }
 
-func (c *signerCheck) judge(call signerCall, a signerAnswer) (right bool) {
+// judge records the violations of an answer. It reports whether the answer is a
+// valid signature.
+func (c *signerCheck) judge(call signerCall, a signerAnswer) (valid bool) {
 	defer func() {
 		c.earlier = append(c.earlier, call.given)
 		c.earlier = c.earlier[max(0, len(c.earlier)-2*checkGoroutines):]
 	}()
 	if a.wrote && !c.wrote[call.method] {
 		c.wrote[call.method] = true
-		c.violation("%v: it changed its input, or the memory behind it that append uses; want it read only: the caller still owns it, "+
-			"and may be about to verify with it", call)
+		c.violation("%v: modified its input or the spare capacity behind it; want neither modified: "+
+			"the caller owns both, and may verify the signature with the input", call)
 	}
 	if a.panicked != nil {
-		if !(c.std && call.slip) {
-			c.violation("%v: it panicked: %v; want %s: %s", call, a.panicked, call.demand, call.why)
+		if !(c.std && call.mayPanic) {
+			c.violation("%v: panicked: %v; want %s: %s", call, a.panicked, call.demand, call.why)
 		}
 		return false
 	}
@@ -161,15 +166,15 @@ func (c *signerCheck) judge(call signerCall, a signerAnswer) (right bool) {
 		}
 		return false
 	}
-	switch wrong := c.key.form(a.sig); {
+	switch formError := c.key.formError(a.sig); {
 	case len(a.sig) == 0:
-		c.violation("%v: got neither a signature nor an error; want %s: a nil error tells callers to go on, with nothing", call, call.demand)
+		c.violation("%v: got neither a signature nor an error; want %s: a caller takes a nil error for a signature", call, call.demand)
 	case call.demand == mustRefuse:
-		c.violation("%v: got a signature: %s; want %s: %s", call, c.reading(call, a.sig), call.demand, call.why)
-	case wrong != "":
-		c.violation("%v: %s: %s; want %s: %s", call, wrong, c.reading(call, a.sig), call.demand, call.why)
+		c.violation("%v: got a signature: %s; want %s: %s", call, c.diagnose(call, a.sig), call.demand, call.why)
+	case formError != "":
+		c.violation("%v: %s: %s; want %s: %s", call, formError, c.diagnose(call, a.sig), call.demand, call.why)
 	case !call.verify(call.digest, a.sig):
-		c.violation("%v: the signature does not verify: %s; want %s: %s", call, c.reading(call, a.sig), call.demand, call.why)
+		c.violation("%v: the signature does not verify: %s; want %s: %s", call, c.diagnose(call, a.sig), call.demand, call.why)
 	default:
 		if key, ok := c.key.(interface {
 			checkNonce(*signerCheck, signerCall, []byte)

@@ -10,13 +10,14 @@ import (
 	"github.com/kmssign/kmssign/internal/secp256k1"
 )
 
-// ecdsaCheck is the keyCheck of ECDSA keys, those on secp256k1 included.
+// ecdsaCheck is the keyCheck of ECDSA keys, including those on secp256k1.
 type ecdsaCheck struct {
 	pub    *ecdsa.PublicKey
-	nonces map[string][]byte // the digests signed, by R
+	nonces map[string][]byte // digest by R, which identifies the nonce
 }
 
-// curveHash is the hash that goes with a curve, or 0 if the curve is not known.
+// curveHash returns the hash of the algorithm of a curve, or 0 if the curve is
+// unknown.
 func curveHash(curve elliptic.Curve) crypto.Hash {
 	switch curve {
 	case elliptic.P256(), secp256k1.Curve:
@@ -31,7 +32,7 @@ func curveHash(curve elliptic.Curve) crypto.Hash {
 
 func (k *ecdsaCheck) encode() ([]byte, error) {
 	if curveHash(k.pub.Curve) == 0 {
-		return nil, fmt.Errorf("the key is on the curve %s, and not on P-256, P-384, P-521 or decred's secp256k1", k.pub.Curve.Params().Name)
+		return nil, fmt.Errorf("the key is on the curve %s, want P-256, P-384, P-521 or the secp256k1 of decred", k.pub.Curve.Params().Name)
 	}
 	if k.pub.Curve == secp256k1.Curve {
 		return secp256k1.MarshalUncompressed(k.pub)
@@ -39,10 +40,11 @@ func (k *ecdsaCheck) encode() ([]byte, error) {
 	return k.pub.Bytes()
 }
 
+// verify reports whether sig is a valid signature of digest.
 func (k *ecdsaCheck) verify(digest, sig []byte) bool {
-	// FIPS 186-5 section 6.4.2 reads the leftmost bits of the digest as a
-	// number, which is 0 if there are none. Go 1.27 refuses to verify an
-	// empty digest, and Go 1.26 does not, so it is written as one byte.
+	// ECDSA takes the leftmost bits of a digest as a number (FIPS 186-5 section
+	// 6.4.2). An empty digest is 0. Since Go 1.27, crypto/ecdsa does not verify
+	// an empty digest, so pass it a byte of 0.
 	if len(digest) == 0 {
 		digest = []byte{0}
 	}
@@ -59,39 +61,39 @@ func (k *ecdsaCheck) scheme(name string, opts crypto.SignerOpts, why string) sig
 func (k *ecdsaCheck) schemes() []signerScheme {
 	own := curveHash(k.pub.Curve)
 	return []signerScheme{k.scheme(own.String(), own,
-		"this hash goes with the curve in JOSE (RFC 7518 section 3.4, RFC 8812 section 3.2) and in KMS, "+
-			"and callers of a crypto.Signer take the signature for DER (RFC 3279 section 2.2.3)")}
+		"JOSE (RFC 7518 section 3.4, RFC 8812 section 3.2) and KMS use this hash with the curve, "+
+			"and callers of a crypto.Signer expect DER (RFC 3279 section 2.2.3)")}
 }
 
 func (k *ecdsaCheck) hashed() bool { return true }
 
-func (k *ecdsaCheck) form(sig []byte) string {
+func (k *ecdsaCheck) formError(sig []byte) string {
 	if _, _, rest, ok := parseECDSA(sig); !ok || len(rest) > 0 {
-		return "the signature is not the DER of a SEQUENCE of two INTEGERs and nothing else"
+		return "the signature is not a DER-encoded SEQUENCE of two INTEGERs without trailing data"
 	}
 	return ""
 }
 
-func (k *ecdsaCheck) read(digest, sig []byte) string {
+func (k *ecdsaCheck) identify(digest, sig []byte) string {
 	size := (k.pub.Curve.Params().BitSize + 7) / 8
 	if len(sig) == 2*size && k.verify(digest, marshalECDSA(sig[:size], sig[size:])) {
-		return "an ECDSA signature as R‖S (IEEE P1363, the form in a JWS)"
+		return "an ECDSA signature in the form R‖S of IEEE P1363"
 	}
 	r, s, rest, ok := parseECDSA(sig)
 	if !ok || !k.verify(digest, marshalECDSA(r, s)) {
 		return ""
 	}
 	if len(rest) > 0 {
-		return "an ECDSA signature with bytes behind it"
+		return "an ECDSA signature with trailing data"
 	}
 	return "an ECDSA signature"
 }
 
 func (k *ecdsaCheck) check(c *signerCheck) {
 	const (
-		whyOther = "ECDSA signs the leftmost bits of the digest that it is given (FIPS 186-5 section 6.4.1); one that is filled up, cut or " +
-			"hashed once more is another digest"
-		whyNone = "HashFunc 0 says that the input was not hashed; it can be signed as it is, or not at all"
+		whyOther = "ECDSA signs the leftmost bits of its input (FIPS 186-5 section 6.4.1); a digest that is padded, truncated or " +
+			"hashed again is another digest"
+		whyNone = "HashFunc 0 means that the input is not hashed, so it may be signed only as it is"
 	)
 	own := curveHash(k.pub.Curve)
 	c.lengths(k.schemes()[0], mustSign)
@@ -105,19 +107,20 @@ func (k *ecdsaCheck) check(c *signerCheck) {
 		c.do(c.signCall(k.scheme(own.String(), own, whyOther), maySign, c.message(n)))
 	}
 	c.both(k.scheme("no hash", crypto.Hash(0), whyNone), maySign, own.Size())
-	c.slip(k.scheme("an unknown hash", unknownHash, whyUnknownHash), maySign)
-	c.slip(k.scheme("nil options", nil, whyNilOpts), maySign)
+	c.invalidOpts(k.scheme("an unknown hash", unknownHash, whyUnknownHash), maySign)
+	c.invalidOpts(k.scheme("nil options", nil, whyNilOpts), maySign)
 }
 
-// checkNonce demands that no two digests are signed with one nonce.
+// checkNonce records a violation if an earlier signature over another digest
+// has the same nonce.
 func (k *ecdsaCheck) checkNonce(c *signerCheck, call signerCall, sig []byte) {
 	r, _, _, ok := parseECDSA(sig)
 	if !ok || call.demand != mustSign {
-		return // the other calls may be about one digest in two forms
+		return // other inputs can be the same number to ECDSA
 	}
 	if other, ok := k.nonces[string(r)]; ok && !bytes.Equal(other, call.digest) {
-		c.violation("%v: R is that of an earlier signature over another digest; want a nonce per digest: "+
-			"two signatures with one nonce give away the private key (FIPS 186-5 section 6.3)", call)
+		c.violation("%v: got the R of an earlier signature over another digest; want a new nonce for each digest: "+
+			"two signatures with one nonce reveal the private key (FIPS 186-5 section 6.3)", call)
 	}
 	k.nonces[string(r)] = call.digest
 }

@@ -29,19 +29,19 @@ var brokenECDSA = []brokenSigner{
 	{"R‖S", p256, func(s *softSigner, _ crypto.Signer) {
 		s.sign = editSig(s.sign, rawSignature)
 		s.signMessage = editSig(s.signMessage, rawSignature)
-	}, []string{"is not the DER of a SEQUENCE of two INTEGERs and nothing else: it is an ECDSA signature as R‖S (IEEE P1363"}},
+	}, []string{"is not a DER-encoded SEQUENCE of two INTEGERs without trailing data: it is an ECDSA signature in the form R‖S"}},
 
 	{"a byte too many", p256, func(s *softSigner, _ crypto.Signer) {
 		s.sign = editSig(s.sign, func(sig []byte) []byte { return append(sig, 0) })
-	}, []string{"and nothing else: it is an ECDSA signature with bytes behind it over the input"}},
+	}, []string{"without trailing data: it is an ECDSA signature with trailing data over the input"}},
 
 	{"a byte too few", p256, func(s *softSigner, _ crypto.Signer) {
 		s.sign = editSig(s.sign, func(sig []byte) []byte { return sig[:len(sig)-1] })
-	}, []string{"is not the DER of a SEQUENCE of two INTEGERs"}},
+	}, []string{"is not a DER-encoded SEQUENCE of two INTEGERs"}},
 
 	{"BER", p256, func(s *softSigner, _ crypto.Signer) {
 		s.sign = editSig(s.sign, func(sig []byte) []byte { return slices.Concat([]byte{0x30, 0x81, sig[1]}, sig[2:]) })
-	}, []string{"is not the DER of a SEQUENCE of two INTEGERs"}},
+	}, []string{"is not a DER-encoded SEQUENCE of two INTEGERs"}},
 
 	{"one nonce for all", secp, func(s *softSigner, key crypto.Signer) {
 		nonce := secpKey()
@@ -51,20 +51,20 @@ var brokenECDSA = []brokenSigner{
 			}
 			return signWithNonce(key.(*ecdsa.PrivateKey), nonce, digest), nil
 		}
-	}, []string{"two signatures with one nonce give away the private key"}},
+	}, []string{"two signatures with one nonce reveal the private key"}},
 
 	{"fills up short digests", p256, func(s *softSigner, _ crypto.Signer) {
 		s.sign = edit(s.sign, func(in []byte, opts crypto.SignerOpts) ([]byte, crypto.SignerOpts) {
 			return resize(in, max(len(in), 32)), opts
 		})
-	}, []string{"of a digest of 31 bytes with SHA-256: the signature does not verify: it is an ECDSA signature over the input filled up to 32 bytes"}},
+	}, []string{"of a digest of 31 bytes with SHA-256: the signature does not verify: it is an ECDSA signature over the input padded to 32 bytes"}},
 
 	{"panics on a wrong length", p256, func(s *softSigner, _ crypto.Signer) {
 		s.sign = edit(s.sign, func(in []byte, opts crypto.SignerOpts) ([]byte, crypto.SignerOpts) {
 			digest := [32]byte(in)
 			return digest[:], opts
 		})
-	}, []string{"of a digest of 0 bytes with SHA-256: it panicked", "of a digest of 31 bytes with SHA-256: it panicked"}},
+	}, []string{"of a digest of 0 bytes with SHA-256: panicked", "of a digest of 31 bytes with SHA-256: panicked"}},
 
 	{"SignMessage with another hash", p256, func(s *softSigner, _ crypto.Signer) {
 		sign := s.sign

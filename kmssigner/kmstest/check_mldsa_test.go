@@ -10,9 +10,9 @@ import (
 var brokenMLDSA = []brokenSigner{
 	{"ignores ML-DSA options", ml, func(s *softSigner, key crypto.Signer) {
 		s.sign = func(_ io.Reader, msg []byte, _ crypto.SignerOpts) ([]byte, error) { return key.Sign(nil, msg, nil) }
-	}, []string{"with a context: the signature does not verify: it is ML-DSA with an empty context over the input",
-		"with a context of 256 bytes: got a signature", "with SHA-256: got a signature: it is ML-DSA with an empty context over the input",
-		"with MLDSAMu: the signature does not verify: it is ML-DSA with an empty context over the input", "with MLDSAMu: got a signature",
+	}, []string{"with a context: the signature does not verify: it is an ML-DSA signature with the empty context over the input",
+		"with a context of 256 bytes: got a signature", "with SHA-256: got a signature: it is an ML-DSA signature with the empty context over the input",
+		"with MLDSAMu: the signature does not verify: it is an ML-DSA signature with the empty context over the input", "with MLDSAMu: got a signature",
 		"with an unknown hash: got a signature"}},
 
 	{"ML-DSA key that panics on nil opts", ml, func(s *softSigner, _ crypto.Signer) {
@@ -20,7 +20,7 @@ var brokenMLDSA = []brokenSigner{
 			opts.HashFunc()
 			return in, opts
 		})
-	}, []string{"Sign of a message of 100 bytes with nil options: it panicked"}},
+	}, []string{"Sign of a message of 100 bytes with nil options: panicked"}},
 
 	{"fills up mu", ml, func(s *softSigner, key crypto.Signer) {
 		sign := s.sign
@@ -44,5 +44,5 @@ var brokenMLDSA = []brokenSigner{
 
 	{"long ML-DSA signature", ml, func(s *softSigner, _ crypto.Signer) {
 		s.sign = editSig(s.sign, func(sig []byte) []byte { return append(sig, 0) })
-	}, []string{"the signature has 2421 bytes, and not 2420"}},
+	}, []string{"the signature has 2421 bytes, want 2420"}},
 }

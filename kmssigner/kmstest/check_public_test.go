@@ -21,16 +21,16 @@ var brokenPublic = []brokenSigner{
 
 	{"Public is a nil pointer", p256, func(s *softSigner, _ crypto.Signer) {
 		s.public = func() crypto.PublicKey { return (*ecdsa.PublicKey)(nil) }
-	}, []string{"the *ecdsa.PublicKey is not a whole key"}},
+	}, []string{"got an incomplete *ecdsa.PublicKey"}},
 
 	{"Public panics", p256, func(s *softSigner, _ crypto.Signer) {
 		s.public = func() crypto.PublicKey { panic("no network") }
-	}, []string{"Public: it panicked: no network"}},
+	}, []string{"Public: panicked: no network"}},
 
 	{"Public without Equal", p256, func(s *softSigner, key crypto.Signer) {
 		pub := *key.Public().(*ecdsa.PublicKey)
 		s.public = func() crypto.PublicKey { return pub }
-	}, []string{"a ecdsa.PublicKey has no method Equal", "got a ecdsa.PublicKey; want one of"}},
+	}, []string{"got a ecdsa.PublicKey, which has no method Equal", "got a ecdsa.PublicKey; want one of"}},
 
 	{"Public on another curve", p256, func(s *softSigner, key crypto.Signer) {
 		s.public = ecKey(elliptic.P224()).Public
@@ -41,14 +41,14 @@ var brokenPublic = []brokenSigner{
 			//lint:ignore SA1019 the alternatives check the point.
 			return &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}
 		}
-	}, []string{"no signature can be verified without"}},
+	}, []string{"signatures are verified with it"}},
 
 	{"Public off secp256k1", secp, func(s *softSigner, key crypto.Signer) {
 		s.public = func() crypto.PublicKey {
 			//lint:ignore SA1019 the alternatives do not know the curve.
 			return &ecdsa.PublicKey{Curve: secp256k1.S256(), X: big.NewInt(1), Y: big.NewInt(1)}
 		}
-	}, []string{"no signature can be verified without"}},
+	}, []string{"signatures are verified with it"}},
 
 	{"Public out of the range of secp256k1", secp, func(s *softSigner, key crypto.Signer) {
 		pub := *key.Public().(*ecdsa.PublicKey)
@@ -67,7 +67,7 @@ var brokenPublic = []brokenSigner{
 
 	{"Public is a zero ML-DSA key", ml, func(s *softSigner, key crypto.Signer) {
 		s.public = func() crypto.PublicKey { return new(mldsa.PublicKey) }
-	}, []string{"the *mldsa.PublicKey is not a whole key"}},
+	}, []string{"got an incomplete *mldsa.PublicKey"}},
 
 	{"new Public at each call", p256, func(s *softSigner, key crypto.Signer) {
 		calls := 0
@@ -80,7 +80,7 @@ var brokenPublic = []brokenSigner{
 			}
 			return p256().Public()
 		}
-	}, []string{"another key at its second call", "another key in one of 16 goroutines", "another key after signing"}},
+	}, []string{"another key at the second call", "another key in one of 16 goroutines", "another key after signing"}},
 
 	{"Public goes away", p256, func(s *softSigner, key crypto.Signer) {
 		var signed atomic.Bool
@@ -91,7 +91,7 @@ var brokenPublic = []brokenSigner{
 			}
 			return key.Public()
 		}
-	}, []string{"Public: in one of 16 goroutines: got a <nil>; want the same key always", "Public: after signing: got a <nil>"}},
+	}, []string{"Public: in one of 16 goroutines: got a <nil>; want the same key at each call", "Public: after signing: got a <nil>"}},
 
 	{"other Public to some goroutines", p256, func(s *softSigner, key crypto.Signer) {
 		var calls atomic.Int64
@@ -111,5 +111,5 @@ var brokenPublic = []brokenSigner{
 			once.Do(func() { pub = *p256().Public().(*ecdsa.PublicKey) })
 			return sig
 		})
-	}, []string{"in the value returned first, after signing", "another key after signing", "it is by another key"}},
+	}, []string{"in the value of the first call, after signing", "another key after signing", "it is by a key that Public did not return"}},
 }

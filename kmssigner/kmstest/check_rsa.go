@@ -12,7 +12,7 @@ type rsaCheck struct{ pub *rsa.PublicKey }
 
 func (k rsaCheck) encode() ([]byte, error) {
 	if bits := k.pub.N.BitLen(); bits < 2048 {
-		return nil, fmt.Errorf("the RSA modulus has %d bits, and at least 2048 are safe (FIPS 186-5 section 5.1)", bits)
+		return nil, fmt.Errorf("the RSA modulus has %d bits, want at least 2048 (FIPS 186-5 section 5.1)", bits)
 	}
 	return x509.MarshalPKCS1PublicKey(k.pub), nil
 }
@@ -20,8 +20,7 @@ func (k rsaCheck) encode() ([]byte, error) {
 func (k rsaCheck) pkcs1(h crypto.Hash) signerScheme {
 	return signerScheme{fmt.Sprintf("RSASSA-PKCS1-v1_5 and %v", h), h,
 		func(digest, sig []byte) bool { return rsa.VerifyPKCS1v15(k.pub, h, digest, sig) == nil },
-		"options that are no *rsa.PSSOptions ask for RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2) with the hash they name, " +
-			"and a verifier takes nothing else for it"}
+		"options other than *rsa.PSSOptions ask for RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2) with their hash"}
 }
 
 func (k rsaCheck) pss(h crypto.Hash, salt int, name string) signerScheme {
@@ -29,11 +28,11 @@ func (k rsaCheck) pss(h crypto.Hash, salt int, name string) signerScheme {
 		func(digest, sig []byte) bool {
 			return rsa.VerifyPSS(k.pub, h, digest, sig, &rsa.PSSOptions{SaltLength: salt}) == nil
 		},
-		"*rsa.PSSOptions ask for RSASSA-PSS (RFC 8017 section 8.1), the only RSA signature of TLS 1.3 and of PS256, " +
-			"with the hash they name and a salt as long as that, which strict verifiers demand (RFC 7518 section 3.5)"}
+		"*rsa.PSSOptions ask for RSASSA-PSS (RFC 8017 section 8.1) with their hash, as TLS 1.3 and PS256 do, " +
+			"and strict verifiers demand a salt as long as the hash (RFC 7518 section 3.5)"}
 }
 
-// pssEqual has a salt as long as the hash.
+// pssEqual is pss with a salt as long as the hash.
 func (k rsaCheck) pssEqual(h crypto.Hash) signerScheme {
 	return k.pss(h, rsa.PSSSaltLengthEqualsHash, "PSSSaltLengthEqualsHash")
 }
@@ -49,14 +48,14 @@ func (k rsaCheck) schemes() (all []signerScheme) {
 
 func (k rsaCheck) hashed() bool { return true }
 
-func (k rsaCheck) form(sig []byte) string {
+func (k rsaCheck) formError(sig []byte) string {
 	if len(sig) != k.pub.Size() {
-		return fmt.Sprintf("the signature has %d bytes, and not %d as the modulus (RFC 8017 sections 8.1.1 and 8.2.1)", len(sig), k.pub.Size())
+		return fmt.Sprintf("the signature has %d bytes, want the %d of the modulus (RFC 8017 sections 8.1.1 and 8.2.1)", len(sig), k.pub.Size())
 	}
 	return ""
 }
 
-func (k rsaCheck) read(digest, sig []byte) string {
+func (k rsaCheck) identify(digest, sig []byte) string {
 	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256} {
 		if len(digest) != h.Size() {
 			continue
@@ -82,8 +81,8 @@ func (k rsaCheck) read(digest, sig []byte) string {
 
 func (k rsaCheck) check(c *signerCheck) {
 	const (
-		whySalt = "a salt length that is asked for is obeyed or refused; the verifier expects it (RFC 8017 section 9.1.2)"
-		whySize = "the digest is not as long as the hash that the options name, and no RSA encoding holds such a one (RFC 8017 section 9)"
+		whySalt = "the verifier expects the salt length of the options (RFC 8017 section 9.1.2)"
+		whySize = "the digest is not as long as the hash, so it has no RSA encoding (RFC 8017 section 9)"
 	)
 	without := func(s signerScheme, why string) signerScheme { s.verify, s.why = nil, why; return s }
 
@@ -95,7 +94,8 @@ func (k rsaCheck) check(c *signerCheck) {
 	for _, salt := range []int{-2, k.pub.Size()} {
 		c.both(without(k.pss(crypto.SHA256, salt, fmt.Sprintf("a salt of %d bytes", salt)), whySalt), mustRefuse, shortMessage)
 	}
-	// As long as SHA-256, to catch who takes the hash from the length.
+	// A SHA3-256 digest is as long as a SHA-256 digest, which shows whether the
+	// signer derives the hash from the length.
 	c.both(k.pkcs1(crypto.SHA3_256), maySign, shortMessage)
 	c.both(k.pssEqual(crypto.SHA3_256), maySign, shortMessage)
 	for _, s := range []signerScheme{k.pkcs1(crypto.SHA256), k.pssEqual(crypto.SHA256)} {
@@ -105,12 +105,12 @@ func (k rsaCheck) check(c *signerCheck) {
 	}
 
 	none := k.pkcs1(0)
-	none.name, none.why = "RSASSA-PKCS1-v1_5 and no hash", "to crypto/rsa HashFunc 0 means that the input is signed without the hash's prefix"
+	none.name, none.why = "RSASSA-PKCS1-v1_5 and no hash", "HashFunc 0 means that the input is signed without the prefix of a hash, as crypto/rsa does"
 	c.both(none, maySign, shortMessage)
-	c.slip(signerScheme{name: "RSASSA-PSS and no hash", opts: &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash},
-		why: "RSASSA-PSS hashes (RFC 8017 section 9.1.1), and the options do not say how"}, mustRefuse)
-	c.slip(signerScheme{name: "RSASSA-PKCS1-v1_5 and an unknown hash", opts: unknownHash, why: whyUnknownHash}, mustRefuse)
-	c.slip(signerScheme{name: "RSASSA-PSS and an unknown hash", opts: &rsa.PSSOptions{Hash: unknownHash, SaltLength: rsa.PSSSaltLengthEqualsHash},
+	c.invalidOpts(signerScheme{name: "RSASSA-PSS and no hash", opts: &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash},
+		why: "RSASSA-PSS needs a hash (RFC 8017 section 9.1.1)"}, mustRefuse)
+	c.invalidOpts(signerScheme{name: "RSASSA-PKCS1-v1_5 and an unknown hash", opts: unknownHash, why: whyUnknownHash}, mustRefuse)
+	c.invalidOpts(signerScheme{name: "RSASSA-PSS and an unknown hash", opts: &rsa.PSSOptions{Hash: unknownHash, SaltLength: rsa.PSSSaltLengthEqualsHash},
 		why: whyUnknownHash}, mustRefuse)
-	c.slip(signerScheme{name: "nil options", why: whyNilOpts}, mustRefuse)
+	c.invalidOpts(signerScheme{name: "nil options", why: whyNilOpts}, mustRefuse)
 }

@@ -17,7 +17,7 @@ var brokenRSA = []brokenSigner{
 			}
 			return in, opts
 		})
-	}, []string{"and SHA-256 over the input filled up to 32 bytes; want an error", "RSASSA-PSS, SHA-256 and a salt of 32 bytes over the input filled up to 32 bytes; want an error"}},
+	}, []string{"and SHA-256 over the input padded to 32 bytes; want an error", "RSASSA-PSS, SHA-256 and a salt of 32 bytes over the input padded to 32 bytes; want an error"}},
 
 	{"cuts long RSA digests", rsa2048, func(s *softSigner, _ crypto.Signer) {
 		s.sign = edit(s.sign, func(in []byte, opts crypto.SignerOpts) ([]byte, crypto.SignerOpts) {
@@ -44,7 +44,7 @@ var brokenRSA = []brokenSigner{
 			}
 			return sign(r, digest, opts)
 		}
-	}, []string{"nil options: it panicked", "an unknown hash: it panicked", "no hash: it panicked", "PSSSaltLengthAuto, rand nil: it panicked"}},
+	}, []string{"nil options: panicked", "an unknown hash: panicked", "no hash: panicked", "PSSSaltLengthAuto and a nil rand: panicked"}},
 
 	{"guesses without options", rsa2048, func(s *softSigner, _ crypto.Signer) {
 		s.sign = edit(s.sign, func(in []byte, opts crypto.SignerOpts) ([]byte, crypto.SignerOpts) {
@@ -72,7 +72,7 @@ var brokenRSA = []brokenSigner{
 			}
 			return in, opts
 		})
-	}, []string{"does not verify: it is RSASSA-PKCS1-v1_5 and SHA-256 over the input; want a right signature: *rsa.PSSOptions ask for RSASSA-PSS",
+	}, []string{"does not verify: it is RSASSA-PKCS1-v1_5 and SHA-256 over the input; want a valid signature: *rsa.PSSOptions ask for RSASSA-PSS",
 		"it is RSASSA-PKCS1-v1_5 and SHA-384", "it is RSASSA-PKCS1-v1_5 and SHA-512", "it is RSASSA-PKCS1-v1_5 and SHA-256"}},
 
 	{"PSS only", rsa2048, func(s *softSigner, _ crypto.Signer) {
@@ -114,7 +114,7 @@ var brokenRSA = []brokenSigner{
 			return in, opts
 		})
 	}, []string{"a salt of 20 bytes: the signature does not verify: it is RSASSA-PSS, SHA-256 and a salt of 32 bytes over the input; " +
-		"want a right signature or an error: a salt length that is asked for is obeyed or refused",
+		"want a valid signature or an error: the verifier expects the salt length of the options",
 		"a salt of -2 bytes: got a signature: it is RSASSA-PSS, SHA-256 and a salt of 32 bytes", "a salt of 256 bytes: got a signature"}},
 
 	{"ignores the RSA hash", rsa2048, func(s *softSigner, _ crypto.Signer) {
@@ -124,8 +124,8 @@ var brokenRSA = []brokenSigner{
 			}
 			return in, opts
 		})
-	}, []string{"RSASSA-PKCS1-v1_5 and SHA-384: the signature does not verify: it is RSASSA-PKCS1-v1_5 and SHA-256 over the input cut to 32 bytes",
-		"RSASSA-PKCS1-v1_5 and SHA-512: the signature does not verify: it is RSASSA-PKCS1-v1_5 and SHA-256 over the input cut to 32 bytes",
+	}, []string{"RSASSA-PKCS1-v1_5 and SHA-384: the signature does not verify: it is RSASSA-PKCS1-v1_5 and SHA-256 over the input truncated to 32 bytes",
+		"RSASSA-PKCS1-v1_5 and SHA-512: the signature does not verify: it is RSASSA-PKCS1-v1_5 and SHA-256 over the input truncated to 32 bytes",
 		"SHA-256: got a signature"}},
 
 	{"takes the hash from the length", rsa2048, func(s *softSigner, _ crypto.Signer) {
@@ -166,7 +166,7 @@ var brokenRSA = []brokenSigner{
 
 	{"drops a byte of RSA", rsa2048, func(s *softSigner, _ crypto.Signer) {
 		s.sign = editSig(s.sign, func(sig []byte) []byte { return sig[1:] })
-	}, []string{"the signature has 255 bytes, and not 256 as the modulus"}},
+	}, []string{"the signature has 255 bytes, want the 256 of the modulus"}},
 
 	{"one algorithm", rsa2048, func(s *softSigner, _ crypto.Signer) {
 		sign := s.sign

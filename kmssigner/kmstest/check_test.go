@@ -217,11 +217,11 @@ func TestCheckSignerWrapped(t *testing.T) {
 			t.Fatalf("%T: CheckSigner found nothing", key)
 		}
 		for violation := range strings.Lines(err.Error()) {
-			if !strings.Contains(violation, "it panicked") {
+			if !strings.Contains(violation, "panicked") {
 				t.Errorf("%T: found something else than panics: %s", key, violation)
 			}
 		}
-		if !strings.Contains(err.Error(), "nil options: it panicked") {
+		if !strings.Contains(err.Error(), "nil options: panicked") {
 			t.Errorf("%T: did not find the panic on nil options, but:\n%v", key, err)
 		}
 	}

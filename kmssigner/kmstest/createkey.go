@@ -29,8 +29,8 @@ func (k *KMS) addKey(in *kms.CreateKeyInput) (*types.KeyMetadata, error) {
 	}
 	origin, state, secret := types.OriginTypeAwsKms, types.KeyStateEnabled, material(publicOnly(nil))
 	if in.Origin == types.OriginTypeExternal {
-		origin, state = in.Origin, types.KeyStatePendingImport // and so it stays
-	} else if secret, err = specs[name].generate(); err != nil { // slow, so before taking the lock
+		origin, state = in.Origin, types.KeyStatePendingImport
+	} else if secret, err = specs[name].generate(); err != nil { // slow, so not under k.mu
 		return nil, err
 	}
 	id := newUUID()
@@ -59,15 +59,16 @@ func (k *KMS) addKey(in *kms.CreateKeyInput) (*types.KeyMetadata, error) {
 	return k.metadata(made), nil
 }
 
-// now is the time to the millisecond, which is what KMS's answers have.
+// now returns the time to the millisecond, which is the precision of KMS.
 func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
-// checkCreateKey decides the spec and the usage of a new key.
+// checkCreateKey checks an input and returns the spec and the usage of the new
+// key.
 func (k *KMS) checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUsageType, error) {
 	invalid := func(format string, args ...any) (types.KeySpec, types.KeyUsageType, error) {
 		return "", "", refuse("ValidationException", format, args...)
 	}
-	//lint:ignore SA1019 KMS still takes it.
+	//lint:ignore SA1019 KMS accepts the deprecated member.
 	oldName := in.CustomerMasterKeySpec
 	var v violations
 	oneOf(&v, "customerMasterKeySpec", oldName)
@@ -92,7 +93,7 @@ func (k *KMS) checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUs
 	}
 	usage := in.KeyUsage
 	if usage == "" {
-		// The default of the usage is that of the default spec, and fits no other.
+		// KMS has a default usage only for the default spec.
 		if name != types.KeySpecSymmetricDefault {
 			return invalid("You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
 		}
@@ -105,17 +106,17 @@ func (k *KMS) checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUs
 		return invalid("KeyUsage %s is not compatible with KeySpec %s", usage, name)
 	}
 	if in.CustomKeyStoreId != nil {
-		return "", "", refuse("CustomKeyStoreNotFoundException", "kmstest has no custom key stores")
+		return "", "", refuse("CustomKeyStoreNotFoundException", "kmstest: custom key stores are not supported")
 	}
 	switch in.Origin {
 	case "", types.OriginTypeAwsKms:
 	case types.OriginTypeExternal:
-		// There is no import for them; KMS's words are not known.
+		// KMS cannot import ML-DSA and ML-KEM keys. The text is not recorded.
 		if strings.HasPrefix(string(name), "ML_") {
 			return "", "", refuse("UnsupportedOperationException", "KeySpec %s is not supported with Origin EXTERNAL", name)
 		}
 	default:
-		return "", "", refuse("UnsupportedOperationException", "kmstest cannot make keys of origin %s", in.Origin)
+		return "", "", refuse("UnsupportedOperationException", "kmstest: origin %s is not supported", in.Origin)
 	}
 	if _, err := keyPolicy(in.Policy); err != nil {
 		return "", "", err

@@ -106,13 +106,13 @@ func TestCreateKeyRefusals(t *testing.T) {
 				"MalformedPolicyDocumentException", "The new key policy is not valid JSON."},
 			{"custom key stores: there are none",
 				kms.CreateKeyInput{CustomKeyStoreId: aws.String("cks-1")},
-				"CustomKeyStoreNotFoundException", "kmstest has no custom key stores"},
+				"CustomKeyStoreNotFoundException", "kmstest: custom key stores are not supported"},
 			{"no import for ML-DSA",
 				kms.CreateKeyInput{KeySpec: mldsa44, KeyUsage: signVerify, Origin: types.OriginTypeExternal},
 				"UnsupportedOperationException", "KeySpec ML_DSA_44 is not supported with Origin EXTERNAL"},
 			{"key stores are not imitated",
 				kms.CreateKeyInput{Origin: types.OriginTypeAwsCloudhsm},
-				"UnsupportedOperationException", "kmstest cannot make keys of origin AWS_CLOUDHSM"},
+				"UnsupportedOperationException", "kmstest: origin AWS_CLOUDHSM is not supported"},
 		} {
 			t.Run(tt.reason, func(t *testing.T) {
 				_, err := f.CreateKey(t.Context(), &tt.in)

@@ -49,7 +49,7 @@ func (k *KMS) getPublicKey(in *kms.GetPublicKeyInput) (*kms.GetPublicKeyOutput, 
 		return nil, noPublicKey
 	}
 	return &kms.GetPublicKeyOutput{
-		//lint:ignore SA1019 KMS still answers it.
+		//lint:ignore SA1019 KMS answers with the deprecated member.
 		CustomerMasterKeySpec:   types.CustomerMasterKeySpec(key.keySpec),
 		EncapsulationAlgorithms: key.encapsulation(),
 		EncryptionAlgorithms:    key.encryption(),
@@ -62,14 +62,14 @@ func (k *KMS) getPublicKey(in *kms.GetPublicKeyInput) (*kms.GetPublicKeyOutput, 
 	}, nil
 }
 
-// metadata is what DescribeKey and CreateKey answer. The caller holds k.mu if
-// the key is in use.
+// metadata returns the description of a key. The caller must hold k.mu, unless
+// the key is new.
 func (k *KMS) metadata(key *key) *types.KeyMetadata {
 	md := &types.KeyMetadata{
 		AWSAccountId: aws.String(k.opts.AccountID),
 		Arn:          aws.String(key.arn),
 		CreationDate: aws.Time(key.created),
-		//lint:ignore SA1019 KMS still answers it.
+		//lint:ignore SA1019 KMS answers with the deprecated member.
 		CustomerMasterKeySpec:   types.CustomerMasterKeySpec(key.keySpec),
 		Description:             aws.String(key.description),
 		Enabled:                 key.state == types.KeyStateEnabled,
@@ -87,7 +87,7 @@ func (k *KMS) metadata(key *key) *types.KeyMetadata {
 		SigningAlgorithms:       key.signing(),
 	}
 	if key.keySpec == types.KeySpecSymmetricDefault && key.state != types.KeyStatePendingImport {
-		// The same for all keys of one id, and of the right form.
+		// The ID has the right form and is the same for a key and its replicas.
 		id := sha256.Sum256([]byte(key.id))
 		md.CurrentKeyMaterialId = aws.String(hex.EncodeToString(id[:]))
 	}
@@ -103,7 +103,8 @@ func (k *KMS) metadata(key *key) *types.KeyMetadata {
 	return md
 }
 
-// The algorithms that a key's answers list are those of its usage.
+// The methods below return the algorithms that answers list for a key, which
+// are those of its usage.
 
 func (key *key) signing() []types.SigningAlgorithmSpec {
 	return ifUsage(key, signVerify, key.spec.signing)

@@ -7,8 +7,8 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// parseECDSA parses a DER-encoded ECDSA signature (RFC 3279 section 2.2.3). rest is
-// what follows it. The range of r and s is not checked.
+// parseECDSA parses a DER-encoded ECDSA signature (RFC 3279 section 2.2.3).
+// rest is what follows it. The range of r and s is not checked.
 func parseECDSA(sig []byte) (r, s, rest []byte, ok bool) {
 	var inner cryptobyte.String
 	input := cryptobyte.String(sig)

@@ -15,54 +15,61 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Match says which calls a fault hits. The zero value is every call.
+// Match selects the calls that a fault applies to. The zero value selects all
+// calls.
 type Match struct {
-	// Operation is the name of an operation, "Sign" for one. Empty means any.
+	// Operation is the name of an operation, such as "Sign". If empty, calls of
+	// all operations match.
 	Operation string
 
-	// Key is the key that is asked for, in any form: a key id, a key ARN, an
-	// alias or an alias ARN hits calls by every name of the same key. Empty
-	// means any key, and calls that name none.
+	// Key identifies a key by its key ID, key ARN, alias name or alias ARN.
+	// Calls for that key match, whichever identifier they use. If empty, calls
+	// for all keys match, and calls that name no key.
 	Key string
 
-	// Skip is how many calls that match pass before the fault begins.
+	// Skip is the number of matching calls before the first one that the fault
+	// applies to.
 	Skip int
 
-	// Times is how many calls it hits. Zero means all from then on. Each
-	// attempt counts: a client that retries makes several.
+	// Times is the number of calls that the fault applies to. If zero, it
+	// applies to all matching calls after those of Skip. Each attempt of a
+	// client that retries is a call.
 	Times int
 }
 
-// An Effect is one way in which a call goes wrong. Several make one fault, and a
-// call is hit by the effects of every fault that matches it, in the order of
-// Inject: a delay and then an error, say. Of those that take the place of the
-// operation (Fail, Throttle, Respond, Reset) the first wins, and the operation
-// does not run.
+// An Effect is one way in which a call fails. The effects of all faults that
+// match a call apply to it, in the order of the calls of [KMS.Inject]: for
+// example, a delay and then an error. If several effects replace the operation
+// ([Fail], [Throttle], [Respond], [Reset]), the first one applies and the
+// operation does not run.
 type Effect struct {
-	wait    func(context.Context) error                 // before all else
-	replace func() *response                            // instead of the operation
-	change  func(c *call, members map[string]any) error // of a successful answer
-	finish  func(*response)                             // of any answer
+	wait    func(context.Context) error                 // runs first
+	replace func() *response                            // runs instead of the operation
+	change  func(c *call, members map[string]any) error // edits a successful answer
+	finish  func(*response)                             // edits any answer
 }
 
-// fault is an Inject.
+// fault is the effect of one call of Inject.
 type fault struct {
 	Match
 	effects []Effect
-	matched int // calls so far
+	matched int // number of calls that have matched
 }
 
-// Inject makes the calls that m describes go wrong, until remove is called. It
-// panics if m names no operation of the fake.
+// Inject applies effects to the calls that m selects, until remove is called.
+// Inject panics if m.Operation is not an operation of the fake. Calling remove
+// more than once has no further effect.
 //
 //	fake.Inject(kmstest.Match{Operation: "Sign", Times: 2}, kmstest.Throttle())
-//	fake.Inject(kmstest.Match{Key: "alias/tokens"}, kmstest.Delay(time.Second), kmstest.Respond(503, ""))
+//	fake.Inject(kmstest.Match{Key: "alias/tokens"},
+//		kmstest.Delay(time.Second), kmstest.Respond(503, ""))
 //
-// It hits calls of a KMS value and of its servers alike, after their signature
-// has been checked; it does not hit calls in another [KMS.Region].
+// The fault applies to calls of the KMS and to requests to its servers after
+// their signature has been verified. It does not apply to other Regions of the
+// account.
 func (k *KMS) Inject(m Match, effects ...Effect) (remove func()) {
 	if _, ok := operations[m.Operation]; !ok && m.Operation != "" {
-		panic(fmt.Sprintf("kmstest: Inject: there is no operation %q", m.Operation))
+		panic(fmt.Sprintf("kmstest: Inject: unknown operation %q", m.Operation))
 	}
 	f := &fault{Match: m, effects: slices.Clone(effects)}
 	k.mu.Lock()
@@ -75,7 +82,7 @@ func (k *KMS) Inject(m Match, effects ...Effect) (remove func()) {
 	}
 }
 
-// hits counts a call and returns the effects that it suffers.
+// hits counts a call and returns the effects that apply to it.
 func (k *KMS) hits(operation, key string) []Effect {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -93,8 +100,8 @@ func (k *KMS) hits(operation, key string) []Effect {
 	return effects
 }
 
-// same reports whether two identifiers name the same key, or are the same name
-// of none. The caller holds k.mu.
+// same reports whether a and b identify the same key, or are equal. The caller
+// must hold k.mu.
 func (k *KMS) same(a, b string) bool {
 	if a == b {
 		return true
@@ -104,27 +111,29 @@ func (k *KMS) same(a, b string) bool {
 	return errX == nil && errY == nil && x == y
 }
 
-// call is one call while it is served.
+// call is a call that is being served.
 type call struct {
 	k         *KMS
 	operation string
 	in        any
 }
 
-// Fail answers with an error of KMS and the HTTP status that goes with its code:
-// one of the SDK's types, or a *smithy.GenericAPIError for a code that has none.
-// So it makes the states that keys of the fake never have, too.
+// Fail answers with err and the HTTP status of its code. It takes the error
+// types of the SDK, and a [smithy.GenericAPIError] for a code that has no type.
+// It can imitate key states that the fake does not have, such as Creating.
 //
 //	kmstest.Fail(&types.KeyUnavailableException{})
-//	kmstest.Fail(&types.KMSInvalidStateException{Message: aws.String(arn + " is creating.")})
-//	kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException", Message: "no"})
+//	kmstest.Fail(&types.KMSInvalidStateException{
+//		Message: aws.String(arn + " is creating."),
+//	})
+//	kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException"})
 func Fail(err smithy.APIError) Effect {
 	no := &refusal{err.ErrorCode(), err.ErrorMessage()}
 	return Effect{replace: func() *response { return answerTo(nil, no) }}
 }
 
-// Throttle answers as KMS does when there are too many requests: with
-// ThrottlingException and status 400, which the SDK retries.
+// Throttle answers as KMS does when an account makes too many requests, with
+// ThrottlingException and status 400. The SDK retries such a call.
 func Throttle() Effect {
 	return Fail(&smithy.GenericAPIError{
 		Code:    "ThrottlingException",
@@ -132,14 +141,15 @@ func Throttle() Effect {
 	})
 }
 
-// Respond answers with a status and a body as they are, and not with KMS's JSON:
+// Respond answers with the given status and body:
 //
-//	kmstest.Respond(200, "")                    // which the SDK takes for a success
-//	kmstest.Respond(200, "{}")                  // so here
-//	kmstest.Respond(502, "<html>Bad Gateway")   // a proxy
-//	kmstest.Respond(503, "")                    // a front end
+//	kmstest.Respond(200, "")                  // to the SDK, a success
+//	kmstest.Respond(200, "{}")                // likewise
+//	kmstest.Respond(502, "<html>Bad Gateway") // a proxy
+//	kmstest.Respond(503, "")                  // a front end
 //
-// The content type is text/html if the body begins with <, and otherwise KMS's.
+// The content type is text/html if the body begins with <, and otherwise that
+// of KMS.
 func Respond(status int, body string) Effect {
 	return Effect{replace: func() *response {
 		r := answerTo([]byte(body), nil)
@@ -151,20 +161,20 @@ func Respond(status int, body string) Effect {
 	}}
 }
 
-// Status changes the HTTP status of the answer and nothing else: some of KMS's
-// errors are retried only because of theirs.
+// Status changes the HTTP status of the answer. The SDK retries some errors of
+// KMS only because of their status.
 func Status(code int) Effect {
 	return Effect{finish: func(r *response) { r.status = code }}
 }
 
-// Delay waits before the operation runs, or until the caller's context or
-// connection ends.
+// Delay waits for d before the operation runs. The wait ends early if the
+// context or the connection of the caller ends.
 func Delay(d time.Duration) Effect {
 	return Effect{wait: func(ctx context.Context) error { return sleep(ctx, d) }}
 }
 
-// Hang never answers: it waits until the caller's context or connection ends, or
-// the server is closed.
+// Hang does not answer. It waits until the context or the connection of the
+// caller ends, or the server is closed.
 func Hang() Effect {
 	return Effect{wait: func(ctx context.Context) error {
 		<-ctx.Done()
@@ -172,45 +182,49 @@ func Hang() Effect {
 	}}
 }
 
-// HangBody answers with headers and half of the body, then hangs as Hang does. On
-// the wire, the caller's error is then not always that of its context: net/http
-// may report the connection that it has closed itself.
+// HangBody answers with the headers and half of the body and then hangs as
+// [Hang] does. Over HTTP, the error of the caller does not always wrap that of
+// its context, because net/http may report [net.ErrClosed] for the connection
+// that it closed.
 func HangBody() Effect { return Effect{finish: func(r *response) { r.end = hangs }} }
 
-// Drip answers with headers at once and then with the body, a byte at a time and with a
-// pause before each, until it is whole or the caller's context or connection ends.
+// Drip answers with the headers at once and then with the body, one byte at a
+// time with a pause before each. It stops early if the context or the
+// connection of the caller ends.
 func Drip(pause time.Duration) Effect {
 	return Effect{finish: func(r *response) { r.end, r.pause = drips, pause }}
 }
 
-// Reset resets the connection before there is an answer.
+// Reset resets the connection instead of answering.
 func Reset() Effect {
 	return Effect{replace: func() *response { return &response{end: resets, header: http.Header{}} }}
 }
 
-// Cut closes the connection after half of the body.
+// Cut closes the connection after the headers and half of the body.
 func Cut() Effect { return Effect{finish: func(r *response) { r.end = cuts }} }
 
-// Truncate answers with half of the JSON, and an HTTP response that is in order.
+// Truncate answers with a complete HTTP response whose body is half of the
+// JSON.
 func Truncate() Effect {
 	return Effect{finish: func(r *response) { r.body = r.body[:len(r.body)/2] }}
 }
 
-// SkewDate moves the Date of the answer from the true time. The SDK believes it:
-// see clock skew in the documentation of the SDK's retries.
+// SkewDate adds d to the Date header of the answer. The SDK corrects its clock
+// by that header.
 func SkewDate(d time.Duration) Effect {
 	return Effect{finish: func(r *response) { r.header.Set("Date", httpDate(time.Now().Add(d))) }}
 }
 
-// Set changes a member of a successful answer, or removes it if value is nil:
+// Set sets a member of a successful answer, or removes it if value is nil:
 //
 //	kmstest.Set("KeyId", otherARN)
 //	kmstest.Set("SigningAlgorithm", types.SigningAlgorithmSpecEcdsaSha384)
 //	kmstest.Set("Signature", []byte("not DER"))
 //	kmstest.Set("PublicKey", nil)
 //
-// An answer that cannot have the member becomes a KMSInternalException that says
-// so, lest a slip of the pen pass for a fault that was survived.
+// If the operation has no such member, the answer is a KMSInternalException
+// that says so, so that a misspelled name cannot pass for a fault that was
+// handled.
 func Set(member string, value any) Effect {
 	return Effect{change: func(c *call, members map[string]any) error {
 		out, ok := outputs[c.operation]
@@ -218,7 +232,7 @@ func Set(member string, value any) Effect {
 			_, ok = out.FieldByName(member)
 		}
 		if !ok {
-			return fmt.Errorf("Set: an answer of %s has no member %q", c.operation, member)
+			return fmt.Errorf("Set: the output of %s has no member %q", c.operation, member)
 		}
 		if value == nil {
 			delete(members, member)
@@ -229,8 +243,8 @@ func Set(member string, value any) Effect {
 	}}
 }
 
-// Corrupt changes one bit of the signature, MAC or public key that is answered.
-// An ECDSA signature stays well-formed.
+// Corrupt flips one bit of the signature, MAC or public key in the answer. An
+// ECDSA signature stays well-formed.
 func Corrupt() Effect {
 	return Effect{change: func(c *call, members map[string]any) error {
 		for _, name := range []string{"Signature", "Mac", "PublicKey"} {
@@ -241,13 +255,13 @@ func Corrupt() Effect {
 				return nil
 			}
 		}
-		return fmt.Errorf("Corrupt: an answer of %s has nothing to corrupt", c.operation)
+		return fmt.Errorf("Corrupt: the output of %s has no signature, MAC or public key", c.operation)
 	}}
 }
 
 // OtherKey answers with the signature, MAC or public key of another key of the
-// same KMS, and changes nothing else: the KeyId stays that of the key asked for.
-// The other key must be able to do what is asked.
+// same KMS. The KeyId in the answer stays that of the requested key. The other
+// key must support the request.
 func OtherKey(key string) Effect {
 	return Effect{change: func(c *call, members map[string]any) error {
 		return c.again(members, func(in reflect.Value) {
@@ -256,24 +270,24 @@ func OtherKey(key string) Effect {
 	}}
 }
 
-// OtherMessage answers with the key's signature or MAC of another message, as if
-// two answers had been swapped.
+// OtherMessage answers with the signature or MAC of another message by the same
+// key, as if two answers had been swapped.
 func OtherMessage() Effect {
 	return Effect{change: func(c *call, members map[string]any) error {
 		if _, ok := reflect.TypeOf(c.in).Elem().FieldByName("Message"); !ok {
-			return fmt.Errorf("OtherMessage: a request of %s has no message", c.operation)
+			return fmt.Errorf("OtherMessage: the input of %s has no message", c.operation)
 		}
 		return c.again(members, func(in reflect.Value) {
 			f := in.FieldByName("Message")
-			other := bytes.Clone(f.Bytes()) // the request is in the record
+			other := bytes.Clone(f.Bytes()) // f is part of a recorded request
 			other[0] ^= 1
 			f.SetBytes(other)
 		})
 	}}
 }
 
-// again runs the operation on a changed copy of the request, and takes over its
-// result.
+// again runs the operation with a changed copy of the input and sets the
+// signature, MAC or public key in members to the result.
 func (c *call) again(members map[string]any, change func(in reflect.Value)) error {
 	in := reflect.New(reflect.TypeOf(c.in).Elem())
 	in.Elem().Set(reflect.ValueOf(c.in).Elem())
@@ -298,7 +312,7 @@ func (c *call) again(members map[string]any, change func(in reflect.Value)) erro
 			members["PublicKey"] = out.PublicKey
 		}
 	default:
-		err = fmt.Errorf("%s has no signature, MAC or public key", c.operation)
+		err = fmt.Errorf("the output of %s has no signature, MAC or public key", c.operation)
 	}
 	return err
 }

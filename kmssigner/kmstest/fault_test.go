@@ -312,7 +312,7 @@ func TestWrongResults(t *testing.T) {
 		for _, e := range []Effect{OtherKey(h), OtherKey("alias/none")} {
 			remove := f.kms.Inject(Match{Operation: "Sign"}, e)
 			_, err := f.Sign(t.Context(), signInput(id, msg, es256))
-			if codeOf(err) != "KMSInternalException" || !strings.Contains(err.Error(), "a fault does not fit") {
+			if codeOf(err) != "KMSInternalException" || !strings.Contains(err.Error(), "a fault cannot be applied") {
 				t.Error(err)
 			}
 			remove()

@@ -12,8 +12,8 @@ var (
 	arnForm   = regexp.MustCompile(`^arn:([^:]+):kms:([^:]+):([0-9]{12}):(key/[^/:]+|alias/.+)$`)
 )
 
-// find resolves a key identifier of any form: key id, key ARN, alias name, alias
-// ARN. All are case-sensitive. The caller holds k.mu.
+// find returns the key with an identifier: a key ID, key ARN, alias name or
+// alias ARN. Identifiers are case-sensitive. The caller must hold k.mu.
 func (k *KMS) find(operation, id string) (*key, error) {
 	name, isARN := id, strings.HasPrefix(id, "arn:")
 	if isARN {
@@ -35,20 +35,21 @@ func (k *KMS) find(operation, id string) (*key, error) {
 	case ok:
 		return found, nil
 	case !keyIDForm.MatchString(name) && isARN:
-		return nil, notFound("Invalid keyId %s", name) // without quotes, as in KMS
+		return nil, notFound("Invalid keyId %s", name) // KMS omits the quotes here
 	case !keyIDForm.MatchString(name):
 		return nil, notFound("Invalid keyId '%s'", name)
 	}
 	return nil, notFound("Key '%s' does not exist", k.arn("key/"+name))
 }
 
-// localResource returns what an ARN names in this account and Region, and
-// refuses others: KMS does not look beyond the Region it is asked in, and the
-// fake has no policy that would let one account use the keys of another.
+// localResource returns the resource of an ARN of this account and Region. It
+// returns an error for another Region, as KMS does, and for another account,
+// because the fake has no policies that allow the access.
 func (k *KMS) localResource(operation, arn string) (string, error) {
 	m := arnForm.FindStringSubmatch(arn)
 	if m == nil {
-		// The operations that use a key do not model InvalidArnException.
+		// InvalidArnException is not among the errors of these operations in
+		// the service model.
 		switch operation {
 		case "Sign", "Verify", "GenerateMac", "VerifyMac", "CreateAlias", "UpdateAlias":
 			return "", notFound("Invalid arn %s", arn)
@@ -68,8 +69,8 @@ func (k *KMS) localResource(operation, arn string) (string, error) {
 	return m[4], nil
 }
 
-// findNoAlias is find for the operations that take a key id or a key ARN only.
-// They refuse an alias whether it exists or not.
+// findNoAlias is find for operations that take a key ID or a key ARN only. They
+// refuse an alias, whether or not it exists.
 func (k *KMS) findNoAlias(operation, id string) (*key, error) {
 	if isAlias(id) {
 		return nil, refuse("InvalidArnException", "Key Aliases are not supported for this operation.")
@@ -77,13 +78,14 @@ func (k *KMS) findNoAlias(operation, id string) (*key, error) {
 	return k.find(operation, id)
 }
 
+// isAlias reports whether id is an alias name or an alias ARN.
 func isAlias(id string) bool {
 	return strings.HasPrefix(id, "alias/") || strings.Contains(id, ":alias/")
 }
 
-// forUse finds a key for a cryptographic operation and refuses it in the order
-// that recordings of KMS show: existence, then usage, then state. (The algorithm
-// comes after.) The copy that it returns can be used without holding k.mu.
+// forUse returns the key for a cryptographic operation. It checks the
+// existence, the usage and the state of the key, in the order of recordings of
+// KMS. The key is a copy, so the caller need not hold k.mu to use it.
 func (k *KMS) forUse(operation, id string, usage types.KeyUsageType) (key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

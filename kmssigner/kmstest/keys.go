@@ -6,7 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// key is one KMS key.
+// key is a KMS key in one Region.
 type key struct {
 	id          string
 	arn         string
@@ -16,12 +16,12 @@ type key struct {
 	material    material
 	created     time.Time
 	description string
-	multi       *multiRegion // nil for a key of one Region
+	multi       *multiRegion // nil for a single-Region key
 	origin      types.OriginType
 
-	// What follows changes after the key's creation.
-	tags     map[string]string // replaced as a whole
+	// The fields below may change. KMS.mu guards them.
+	tags     map[string]string // never modified, only replaced
 	state    types.KeyState
-	deletion time.Time // when the state is PendingDeletion
-	window   int32     // days, when the deletion is scheduled
+	deletion time.Time // date of the deletion, in the state PendingDeletion
+	window   int32     // waiting period in days, if the deletion is scheduled
 }

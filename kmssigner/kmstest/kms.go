@@ -1,58 +1,72 @@
-// Package kmstest is a fake of AWS KMS for tests of code that signs with KMS.
+// Package kmstest implements a fake of AWS KMS, for tests of code that signs
+// with KMS.
 //
-// It makes real keys and real signatures, and it refuses what KMS refuses, with
-// KMS's error codes and texts: messages that are empty or over 4096 bytes,
-// digests of another length than the algorithm's, algorithms that are not the
-// key's, keys that are disabled or pending deletion, aliases that do not exist,
-// ARNs of another Region. It comes in two forms that share every line of their
-// behaviour:
+// The fake makes real keys and real signatures. It refuses what KMS refuses,
+// with the error codes and texts of KMS: an empty message, a message of over
+// 4096 bytes, a digest whose length is not that of the algorithm, an algorithm
+// that the key does not have, a key that is disabled or pending deletion, an
+// alias that does not exist, an ARN of another Region. It comes in two forms,
+// which behave alike:
 //
-//   - [KMS], made by [New], is a value whose methods have the shape of those of
-//     [kms.Client]. They go through the SDK's own client with the network
-//     replaced by a function call, so inputs are checked, errors are wrapped,
-//     contexts are honoured and per-call options apply as in production. Only
-//     retries are off: one call is one attempt.
-//   - [Server], made by [NewServer], speaks KMS's protocol on loopback HTTP, for
-//     code that needs a real *kms.Client or an aws.Config and for programs in
-//     other languages, and checks the Signature Version 4 of every request.
+//   - [KMS], returned by [New], is a value that has the methods of
+//     [kms.Client]. They go through the client of the SDK, with a function call
+//     in place of the network, so inputs are checked, errors are wrapped,
+//     contexts are honored, and per-call options apply as in production. The
+//     client does not retry: one call is one attempt.
+//   - [Server], returned by [NewServer], speaks the protocol of KMS over HTTP
+//     on the loopback interface, for code that needs a *kms.Client or an
+//     aws.Config and for programs in other languages. It verifies the Signature
+//     Version 4 of every request.
 //
-// Nothing here is safe for anything but tests: the primes of the RSA keys can be
-// read in this package's source.
+// Use the package in tests only. Anyone can compute the RSA private keys of the
+// fake from the source of this package.
 //
 // # Faults
 //
-// [KMS.Inject] makes chosen calls go wrong, on either form: errors, throttling,
-// latency, connections that hang or break, answers that are cut, empty or not
-// JSON, and answers that are well-formed and wrong, such as a signature by
-// another key. [KMS.Requests] and [KMS.Calls] tell what was asked.
+// [KMS.Inject] makes selected calls fail, in both forms. It injects errors,
+// throttling, latency, connections that hang or break, answers that are
+// truncated, empty or not JSON, and answers that are well-formed but wrong,
+// such as a signature by another key. [KMS.Requests] and [KMS.Calls] report the
+// calls that the fake has received.
 //
 // # Regions
 //
-// A KMS is one account in one Region. [KMS.Region] is the same account elsewhere,
-// where ReplicateKey puts replicas of multi-Region keys. To kill a Region, inject
-// [Reset] into every call, or close its Server.
+// A KMS is one account in one Region. [KMS.Region] returns the same account in
+// another Region, where ReplicateKey puts the replicas of multi-Region keys. To
+// make a Region fail, inject [Reset] into every call, or close its Server.
 //
-// # Where it is from
+// # Sources
 //
-// Codes, texts and the order of checks follow recordings of the service where
-// there are any, and AWS's documentation and service model elsewhere. An
-// operation first checks the form of the request, then finds the key, then
-// checks the key's usage, its state, the algorithm, the message type and the
-// length of the message, then the signature if it verifies one, and at last
-// whether this is a dry run. Where recordings and documentation differ, the
-// recordings win and [Options] has the other behaviour. What is neither recorded
-// nor documented is said to be so beside it.
+// Error codes, texts and the order of checks follow public recordings of KMS.
+// Where there is no recording, they follow the documentation and the service
+// model of AWS. A comment marks what neither covers. Where the recordings and
+// the documentation differ, the fake follows the recordings, and a field of
+// [Options] selects the documented behavior.
 //
-// # What it does not imitate
+// An operation checks the form of the request before it looks up the key. It
+// then checks the usage of the key, its state, the algorithm, the message type,
+// the length of the message, the signature if it verifies one, and last whether
+// the call is a dry run.
 //
-// IAM and key policies, and grants (grant tokens are checked for form, then
-// ignored); request quotas, latency and prices, other than by Inject; eventual
-// consistency (a change is seen at once); CloudTrail; custom key stores; the import
-// of key material (a key of origin EXTERNAL is pending import for ever); the
-// passing of time (a key that is pending deletion stays so). Operations outside the
-// methods of [KMS] answer UnknownOperationException; so keys for encryption, key
-// agreement and key encapsulation can be made and looked at, but not used. SM2 keys
-// do not sign either.
+// # Limitations
+//
+// The fake does not imitate:
+//
+//   - IAM, key policies and grants. The form of grant tokens is checked, and
+//     then they are ignored.
+//   - Request quotas, latency and prices. Inject imitates the first two.
+//   - Eventual consistency. A change is visible at once.
+//   - CloudTrail and custom key stores.
+//   - The import of key material. A key of origin EXTERNAL stays in the state
+//     PendingImport.
+//   - The passage of time. A key in the state PendingDeletion is never deleted.
+//   - Encryption, key agreement and key encapsulation. Keys for them can be
+//     created and described but not used.
+//   - Signatures by SM2 keys.
+//
+// Operations for which [KMS] has no method fail with UnknownOperationException.
+//
+// # Concurrency
 //
 // A KMS and a Server are safe for concurrent use.
 package kmstest
@@ -67,50 +81,52 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// Options adjust a [KMS]. The zero value works.
+// Options configures a [KMS]. The zero value is valid.
 type Options struct {
-	// Region is the one Region that the fake serves; [KMS.Region] makes
-	// others. Empty means us-east-1.
+	// Region is the Region that the fake serves. If empty, it is us-east-1.
+	// [KMS.Region] returns the fakes of other Regions.
 	Region string
 
-	// AccountID is the twelve-digit account that owns its keys and makes its
-	// calls. Empty means 111122223333.
+	// AccountID is the twelve-digit ID of the account that owns the keys and
+	// makes the calls. If empty, it is 111122223333.
 	AccountID string
 
-	// Partition is the second part of every ARN. Empty means the partition
-	// that Region belongs to: aws, aws-cn, aws-us-gov and so on.
+	// Partition is the second part of every ARN, such as aws or aws-cn. If
+	// empty, it is the partition of Region.
 	Partition string
 
-	// Credentials are the only ones a [Server] accepts. When they have a
-	// SessionToken, requests must carry it; when they have expired, requests
-	// fail. An empty AccessKeyID means a fixed key pair without a token;
-	// [Server.Config] hands out either.
+	// Credentials are the only credentials that a [Server] accepts. If they
+	// have a SessionToken, requests must carry it. If they have expired,
+	// requests fail. If the AccessKeyID is empty, the fake uses a fixed key
+	// pair without a session token. [Server.Config] returns the credentials.
 	Credentials aws.Credentials
 
-	// DisabledHidesPublicKey makes GetPublicKey refuse a disabled key with
-	// DisabledException. The developer guide of 2022 documents that;
-	// recordings of the service made in 2026 show that the call succeeds,
-	// and so it does here by default.
+	// DisabledHidesPublicKey makes GetPublicKey return DisabledException for a
+	// disabled key, as the developer guide of 2022 documents. By default the
+	// call succeeds, as in recordings of 2026.
 	DisabledHidesPublicKey bool
 }
 
-// KMS is a fake of KMS in one account and one Region. Make it with [New]. It is
-// an [http.Handler] too, of KMS's protocol.
+// KMS is a fake of KMS in one account and one Region. It is returned by [New].
+// It is also an [http.Handler] that serves the protocol of KMS.
+//
+// A KMS is safe for concurrent use.
 type KMS struct {
 	opts   Options
-	client *kms.Client // reaches this KMS without a network
+	client *kms.Client // calls this KMS through inMemory
 
 	*account
-	// mu, which is the account's, guards what follows, the keys' contents included.
+	// The mu of account guards the fields below and the fields of the keys.
 	keys    map[string]*key   // by key id
-	aliases map[string]*alias // by name, "alias/" included
-	faults  []*fault          // in the order of Inject
+	aliases map[string]*alias // by name, with the prefix "alias/"
+	faults  []*fault          // in the order of the calls of Inject
 	seen    record
 }
 
 var accountID = regexp.MustCompile(`^[0-9]{12}$`)
 
-// New returns an empty KMS. It panics if AccountID is not twelve digits.
+// New returns a KMS without keys. It panics if Options.AccountID is not twelve
+// digits.
 func New(optFns ...func(*Options)) *KMS {
 	var o Options
 	for _, fn := range optFns {
@@ -123,7 +139,7 @@ func New(optFns ...func(*Options)) *KMS {
 		o.AccountID = "111122223333"
 	}
 	if !accountID.MatchString(o.AccountID) {
-		panic(fmt.Sprintf("kmstest: AccountID %q is not twelve digits", o.AccountID))
+		panic(fmt.Sprintf("kmstest: AccountID is %q, want twelve digits", o.AccountID))
 	}
 	if o.Partition == "" {
 		o.Partition, _ = partitionOf(o.Region)
@@ -138,8 +154,8 @@ func New(optFns ...func(*Options)) *KMS {
 	return newKMS(o, &account{regions: map[string]*KMS{}})
 }
 
-// newKMS adds a Region to an account. The caller holds its mu, or nobody else
-// knows the account yet.
+// newKMS adds a Region to an account. The caller must hold the account's mu,
+// unless the account is new.
 func newKMS(o Options, a *account) *KMS {
 	k := &KMS{opts: o, account: a, keys: map[string]*key{}, aliases: map[string]*alias{}}
 	a.regions[o.Region] = k
@@ -152,20 +168,22 @@ func newKMS(o Options, a *account) *KMS {
 	return k
 }
 
-// AddKey makes an enabled key and returns its key id (not its ARN). The key's
-// usage is SIGN_VERIFY where the spec allows that, and otherwise the only one it
-// allows: GENERATE_VERIFY_MAC for HMAC keys, say. CreateKey makes the others. AddKey
-// panics on a spec that KMS does not have, SM2 outside the China Regions included.
+// AddKey creates an enabled key and returns its key ID, which is not an ARN.
+// The usage of the key is SIGN_VERIFY if the spec allows it, and otherwise the
+// only usage that the spec allows, such as GENERATE_VERIFY_MAC for an HMAC key.
+// For other usages, call CreateKey. AddKey panics if spec is not a key spec of
+// KMS, or is SM2 outside the China Regions. The call is not recorded, and
+// faults do not apply to it.
 func (k *KMS) AddKey(spec types.KeySpec) string {
 	s, ok := specs[spec]
 	if !ok {
-		panic(fmt.Sprintf("kmstest: AddKey cannot make a key of spec %q", spec))
+		panic(fmt.Sprintf("kmstest: AddKey: unknown key spec %q", spec))
 	}
-	md, err := k.addKey(&kms.CreateKeyInput{KeySpec: spec, KeyUsage: s.usages[0]})
+	metadata, err := k.addKey(&kms.CreateKeyInput{KeySpec: spec, KeyUsage: s.usages[0]})
 	if err != nil {
 		panic(fmt.Sprintf("kmstest: AddKey(%q): %v", spec, err))
 	}
-	return aws.ToString(md.KeyId)
+	return aws.ToString(metadata.KeyId)
 }
 
 // arn returns the ARN of a resource of this account and Region.

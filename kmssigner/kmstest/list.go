@@ -25,11 +25,13 @@ func (k *KMS) listKeys(in *kms.ListKeysInput) (*kms.ListKeysOutput, error) {
 	return out, nil
 }
 
-// markerPrefix tells the fake's own markers from other text.
+// markerPrefix distinguishes the markers of the fake from other text.
 const markerPrefix = "after "
 
-// page cuts one page out of a sorted list of names. A marker holds the last name
-// of the page before, so pages stay in step when names come and go in between.
+// page returns a page of a sorted list of names. usual is the default of limit
+// and most its maximum. A marker holds the last name of the previous page, so
+// that names that are added or deleted between two calls do not shift the
+// pages.
 func page(names []string, limit *int32, usual, most int32, marker *string) (cut []string, next *string, err error) {
 	var v violations
 	v.number("limit", limit, 1, most)

@@ -43,7 +43,7 @@ func (k *KMS) verifyMac(in *kms.VerifyMacInput) (*kms.VerifyMacOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A bad MAC is reported even when this is a dry run.
+	// KMS reports an invalid MAC even in a dry run.
 	if !secret.verify(newInput("", "", in.Message), in.Mac) {
 		return nil, invalidMac
 	}
@@ -57,7 +57,7 @@ func (k *KMS) verifyMac(in *kms.VerifyMacInput) (*kms.VerifyMacOutput, error) {
 	}, nil
 }
 
-// checkMac checks the form of what GenerateMac and VerifyMac have in common.
+// checkMac checks the form of the members that GenerateMac and VerifyMac share.
 func checkMac(v *violations, id *string, msg []byte, alg types.MacAlgorithmSpec, grants []string) {
 	v.grantTokens(grants)
 	v.keyID("keyId", id)
@@ -68,7 +68,8 @@ func checkMac(v *violations, id *string, msg []byte, alg types.MacAlgorithmSpec,
 	v.message(msg)
 }
 
-// macKey finds the key for a MAC and checks the algorithm against it.
+// macKey returns the key for a MAC and its material, after checking the
+// algorithm against the key.
 func (k *KMS) macKey(operation, id string, alg types.MacAlgorithmSpec) (key, signer, error) {
 	found, err := k.forUse(operation, id, generateVerifyMac)
 	if err != nil {

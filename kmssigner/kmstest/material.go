@@ -8,11 +8,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// material is the key material of a KMS key. Each key type has its own file with
-// an implementation, a function that makes it, and its specs.
+// material is the key material of a KMS key. Each key type has its own file
+// with an implementation, a function that makes it, and its specs.
 type material interface {
-	// publicKey returns the public key as GetPublicKey answers it, a DER-encoded
-	// SubjectPublicKeyInfo, or nil if the key has none.
+	// publicKey returns the public key as GetPublicKey answers it, a
+	// DER-encoded SubjectPublicKeyInfo, or nil if the key has none.
 	publicKey() []byte
 }
 
@@ -36,7 +36,8 @@ type input struct {
 	message     []byte
 }
 
-// newInput returns an input with the message type that KMS assumes if t is empty.
+// newInput returns an input with the message type that KMS assumes if t is
+// empty.
 func newInput(alg types.SigningAlgorithmSpec, t types.MessageType, msg []byte) input {
 	if t == "" {
 		t = types.MessageTypeRaw

@@ -72,8 +72,8 @@ func (k *mldsaKey) verify(in input, sig []byte) bool {
 	return k.made[fingerprint(in.message, sig)]
 }
 
-// messageRepresentative computes mu with the empty context (FIPS 204 algorithms 2
-// and 7).
+// messageRepresentative computes mu with the empty context (FIPS 204 algorithms
+// 2 and 7).
 func messageRepresentative(pub *mldsa.PublicKey, msg []byte) []byte {
 	tr := sha3.SumSHAKE256(pub.Bytes(), 64)
 	return sha3.SumSHAKE256(slices.Concat(tr, []byte{0, 0}, msg), muSize)

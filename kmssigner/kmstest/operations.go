@@ -10,16 +10,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 )
 
-// operation is one that the fake imitates: it makes an empty input, which is one
-// of the SDK's input structs, and runs it. The output is a pointer to one of the
-// SDK's output structs, or nil for the operations that KMS answers with an empty
-// body.
+// operation is an operation of KMS that the fake implements.
 type operation struct {
+	// input returns a pointer to a new input struct of the SDK.
 	input func() any
-	run   func(*KMS, any) (any, error)
+
+	// run runs the operation with an input. It returns a pointer to an output
+	// struct of the SDK, or nil if KMS answers with an empty body.
+	run func(*KMS, any) (any, error)
 }
 
-// operations holds what the fake imitates, by name.
+// operations holds the operations by name.
 var operations = map[string]operation{
 	"GetPublicKey":        answering((*KMS).getPublicKey),
 	"Sign":                answering((*KMS).sign),
@@ -63,7 +64,8 @@ func acting[In any](run func(*KMS, *In) error) operation {
 	}
 }
 
-// outputs has the types of the answers that faults change one by one.
+// outputs has the output structs of the operations whose members [Set] can
+// change.
 var outputs = map[string]reflect.Type{
 	"GetPublicKey": reflect.TypeFor[kms.GetPublicKeyOutput](),
 	"Sign":         reflect.TypeFor[kms.SignOutput](),
@@ -74,14 +76,15 @@ var outputs = map[string]reflect.Type{
 	"CreateKey":    reflect.TypeFor[kms.CreateKeyOutput](),
 }
 
-// handle serves one call: it runs the operation that target names on body, with
-// the faults that hit it, and records it. denied is what is wrong with the
-// request before that. The error is that of ctx, which ended first.
+// handle serves and records a call. It runs the operation that target names
+// with the input in body, with the faults that apply. If denied is not nil, the
+// request was refused before, and denied is the answer. The returned error is
+// that of ctx, if it ended first.
 func (k *KMS) handle(ctx context.Context, target string, body []byte, denied error) (*response, error) {
 	name, ok := strings.CutPrefix(target, targetPrefix)
 	op, known := operations[name]
 	if denied == nil && (!ok || !known) {
-		denied = refuse("UnknownOperationException", "kmstest does not imitate the operation %q", target)
+		denied = refuse("UnknownOperationException", "kmstest: operation %q is not supported", target)
 	}
 	c := &call{k: k, operation: name}
 	if denied == nil {
@@ -104,7 +107,7 @@ func (k *KMS) handle(ctx context.Context, target string, body []byte, denied err
 	return a, err
 }
 
-// serve applies the effects of faults, in their four steps.
+// serve runs the operation and applies the effects of the faults that match.
 func (c *call) serve(ctx context.Context, op operation, denied error) (*response, error) {
 	var effects []Effect
 	if c.in != nil {
@@ -136,7 +139,8 @@ func (c *call) serve(ctx context.Context, op operation, denied error) (*response
 	return a, nil
 }
 
-// run runs the operation and encodes its answer, with the changes of effects.
+// run runs the operation, applies the change functions of effects to its output
+// and encodes it.
 func (c *call) run(op operation, effects []Effect) ([]byte, error) {
 	out, err := op.run(c.k, c.in)
 	if err != nil || out == nil {
@@ -146,15 +150,15 @@ func (c *call) run(op operation, effects []Effect) ([]byte, error) {
 	for _, e := range effects {
 		if e.change != nil {
 			if err := e.change(c, m); err != nil {
-				// In full, and never as a refusal of KMS's own.
-				return nil, refuse("KMSInternalException", "kmstest: a fault does not fit: %v", err)
+				return nil, refuse("KMSInternalException", "kmstest: a fault cannot be applied: %v", err)
 			}
 		}
 	}
 	return json.Marshal(m)
 }
 
-// keyOf returns the key that a request asks for, as the caller spelled it.
+// keyOf returns the identifier of the key in an input, as the caller wrote it,
+// or an empty string.
 func keyOf(in any) string {
 	if in == nil {
 		return ""

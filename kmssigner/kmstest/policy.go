@@ -6,7 +6,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// defaultPolicy is the key policy of a key that is made without one.
+// defaultPolicy is the format of the policy of a key that is created without
+// one. Its arguments are the partition and the account ID.
 const defaultPolicy = `{
   "Version" : "2012-10-17",
   "Id" : "key-default-1",
@@ -21,7 +22,8 @@ const defaultPolicy = `{
   } ]
 }`
 
-// keyPolicy checks the policy of a new key, which is all that is done with it.
+// keyPolicy checks the policy of a new key, which may be nil. The fake does not
+// use policies.
 func keyPolicy(policy *string) (string, error) {
 	if policy != nil && !json.Valid([]byte(*policy)) {
 		return "", refuse("MalformedPolicyDocumentException", "The new key policy is not valid JSON.")

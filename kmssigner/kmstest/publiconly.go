@@ -35,8 +35,8 @@ func sm2Spec() spec {
 	}
 }
 
-// generateSM2 makes a point on the curve of GB/T 32918.5, which has the form that
-// crypto/elliptic implements (a = -3).
+// generateSM2 makes a point on the curve of GB/T 32918.5, which has the form
+// that crypto/elliptic implements (a = -3).
 func generateSM2() (material, error) {
 	number := func(hex string) *big.Int { n, _ := new(big.Int).SetString(hex, 16); return n }
 	curve := &elliptic.CurveParams{
@@ -68,9 +68,9 @@ func mlkemSpec(rank, arc int) spec {
 	}
 }
 
-// generateMLKEM makes an encapsulation key (FIPS 203 section 7.1): rank polynomials
-// of 256 coefficients modulo 3329, of 12 bits each, and a seed of 32 bytes. arc is
-// the last arc of the key's object identifier.
+// generateMLKEM makes an encapsulation key (FIPS 203 section 7.1): rank
+// polynomials of 256 coefficients modulo 3329, of 12 bits each, and a seed of
+// 32 bytes. arc is the last arc of the key's object identifier.
 func generateMLKEM(rank, arc int) (material, error) {
 	var key []byte
 	coefficient := func() uint32 {
@@ -91,8 +91,8 @@ func generateMLKEM(rank, arc int) (material, error) {
 
 var oidECPublicKey = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
 
-// newPublicOnly encodes a public key as a SubjectPublicKeyInfo. The algorithm is an
-// object identifier, followed by that of the curve if it has one.
+// newPublicOnly encodes a public key as a SubjectPublicKeyInfo. The algorithm
+// is an object identifier, followed by that of the curve if it has one.
 func newPublicOnly(key []byte, algorithm ...asn1.ObjectIdentifier) (material, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {

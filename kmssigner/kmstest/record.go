@@ -2,27 +2,36 @@ package kmstest
 
 import "slices"
 
-// Request is a call that a KMS has seen.
+// Request is a call that a KMS has received.
 type Request struct {
-	Operation string // "Sign" and so on
-	Key       string // the key asked for, as the caller spelled it; or empty
-	Input     any    // a *kms.SignInput and so on, to be read only; nil if the body was none
+	// Operation is the name of the operation, such as "Sign".
+	Operation string
 
-	// Status and Code are the HTTP status and the error code answered. Status
-	// is 0 where there was no answer, or is none yet. Code is empty for a
-	// success, and for a body that was not KMS's.
+	// Key is the identifier of the key as the caller wrote it, or empty if the
+	// request has none.
+	Key string
+
+	// Input is the input of the operation, such as a *kms.SignInput, or nil if
+	// the body was not a valid input. It must not be modified.
+	Input any
+
+	// Status is the HTTP status of the answer, or 0 if there was no answer or
+	// the call is still being served.
 	Status int
-	Code   string
+
+	// Code is the error code of the answer. It is empty if the call succeeded,
+	// and if [Respond] answered it.
+	Code string
 }
 
-// maxRequests is how many requests are kept, so that a long test does not run
-// out of memory.
+// maxRequests is the number of requests that are kept. It bounds the memory of
+// a long test.
 const maxRequests = 1000
 
-// record is what a KMS has seen.
+// record holds the calls that a KMS has received.
 type record struct {
-	calls    map[string]int // by operation
-	requests []*Request     // the last ones
+	calls    map[string]int // number by operation
+	requests []*Request     // the last maxRequests
 }
 
 func (r *record) add(q *Request) {
@@ -36,9 +45,10 @@ func (r *record) add(q *Request) {
 	r.requests = append(r.requests, q)
 }
 
-// Requests returns the last 1000 calls, oldest first: those that faults hit and
-// those still being served too. Calls that the SDK refuses to send are none, and
-// each attempt of a client that retries is one.
+// Requests returns the last 1000 calls, oldest first. They include calls that
+// faults applied to and calls that are still being served. They do not include
+// calls that the SDK did not send because of an invalid input. Each attempt of
+// a client that retries is a call.
 func (k *KMS) Requests() []Request {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -49,8 +59,9 @@ func (k *KMS) Requests() []Request {
 	return all
 }
 
-// Calls returns how many calls of an operation there have been, in the sense of
-// Requests but without its limit. The empty name counts all operations.
+// Calls returns the number of calls of an operation, or of all operations if
+// operation is empty. It counts the same calls as [KMS.Requests], without its
+// limit.
 func (k *KMS) Calls(operation string) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()

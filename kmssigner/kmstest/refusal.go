@@ -8,11 +8,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// refusal is an error of the service: a code that the SDK turns into one of its
-// types, and a text.
+// refusal is an error that KMS answers with.
 type refusal struct {
-	code    string
-	message string // empty: the error has no text
+	code    string // such as "NotFoundException"
+	message string // empty if the error has no text
 }
 
 func refuse(code, format string, args ...any) *refusal {
@@ -21,10 +20,11 @@ func refuse(code, format string, args ...any) *refusal {
 
 func (r *refusal) Error() string { return r.code + ": " + r.message }
 
-// status is 400 for every fault of the caller, whatever the service model says
-// (it lists 404, 409 and, for a dry run, 412): recordings show 400 only. The
-// statuses of DryRunOperationException, KeyUnavailableException and
-// DependencyTimeoutException are unconfirmed; the latter two have the model's.
+// status returns the HTTP status. It is 400 for every fault of the caller, as
+// in recordings, although the service model has 404, 409 and, for a dry run,
+// 412. There are no recordings of DryRunOperationException,
+// KeyUnavailableException and DependencyTimeoutException. The latter two have
+// the status of the model.
 func (r *refusal) status() int { return statusOf(r.code) }
 
 func statusOf(code string) int {
@@ -37,7 +37,8 @@ func statusOf(code string) int {
 	return http.StatusBadRequest
 }
 
-// body spells the text's member as KMS does, with a capital for two of the codes.
+// body returns the JSON of the error. As in recordings, the member of the text
+// is message, or Message for two of the codes.
 func (r *refusal) body() []byte {
 	m := map[string]string{"__type": r.code}
 	switch {
@@ -51,14 +52,12 @@ func (r *refusal) body() []byte {
 	return b
 }
 
-// The refusals that more than one operation makes.
-
 func notFound(format string, args ...any) *refusal {
 	return refuse("NotFoundException", format, args...)
 }
 
-// badState is what a key in a state other than Enabled answers. The text for
-// PendingReplicaDeletion is unconfirmed.
+// badState returns the error for a key in a state other than Enabled. The text
+// for PendingReplicaDeletion is not recorded.
 func badState(arn string, state types.KeyState) *refusal {
 	switch state {
 	case types.KeyStateDisabled:
@@ -71,12 +70,12 @@ func badState(arn string, state types.KeyState) *refusal {
 	return refuse("KMSInvalidStateException", "%s is pending deletion.", arn)
 }
 
-// incompatible is what an algorithm that is not the key's answers.
+// incompatible returns the error for an algorithm that a key does not have.
 func incompatible(alg string, name types.KeySpec) *refusal {
 	return refuse("InvalidKeyUsageException", "Algorithm %s is incompatible with key spec %s.", alg, name)
 }
 
-// These have no text in KMS either.
+// These errors have no text in KMS.
 var (
 	invalidSignature = &refusal{code: "KMSInvalidSignatureException"}
 	invalidMac       = &refusal{code: "KMSInvalidMacException"}

@@ -6,18 +6,18 @@ import (
 	"sync"
 )
 
-// account is what the fakes of one account in several Regions share.
+// account is the state that the fakes of an account share.
 type account struct {
-	mu      sync.Mutex      // guards all state of all of them
-	regions map[string]*KMS // by name
+	mu      sync.Mutex      // guards regions and the state of every KMS in it
+	regions map[string]*KMS // by name of the Region
 }
 
-// Region returns the fake of k's account in another Region: the same one at each
-// call, and k itself for k's own Region. It has the options of k apart from the
-// Region. Keys, aliases, faults and recorded requests are its own; only keys that
-// ReplicateKey makes have their id and material from elsewhere. For a Region on
-// the wire, start a [Server] for it. Region panics if there is no such Region in
-// k's partition.
+// Region returns the fake of the account of k in a Region. It returns the same
+// KMS at each call, and k itself for the Region of k. The KMS has the options
+// of k, except for the Region, and keys, aliases, faults and recorded requests
+// of its own. Only keys made by ReplicateKey share their ID and material with a
+// key of another Region. To serve a Region over HTTP, start a [Server] for it.
+// Region panics if the partition of k has no such Region.
 func (k *KMS) Region(name string) *KMS {
 	if err := k.checkRegion(name); err != nil {
 		panic(fmt.Sprintf("kmstest: Region(%q): %v", name, err))
@@ -27,7 +27,7 @@ func (k *KMS) Region(name string) *KMS {
 	return k.region(name)
 }
 
-// region is Region for a name that is good. The caller holds k.mu.
+// region is Region for a valid name. The caller must hold k.mu.
 func (k *KMS) region(name string) *KMS {
 	if there, ok := k.regions[name]; ok {
 		return there
@@ -37,7 +37,8 @@ func (k *KMS) region(name string) *KMS {
 	return newKMS(o, k.account)
 }
 
-// The forms of the names of the Regions, as the SDK's endpoint rules have them.
+// partitions has the forms of the names of Regions, as in the endpoint rules of
+// the SDK.
 var partitions = []struct {
 	partition string
 	region    *regexp.Regexp
@@ -52,8 +53,8 @@ var partitions = []struct {
 	{"aws", regexp.MustCompile(`^(us|eu|ap|sa|ca|me|af|il|mx)-\w+-\d+$`)},
 }
 
-// partitionOf names the partition of a Region; known is false, and the partition
-// aws, if it is in none.
+// partitionOf returns the partition of a Region. If it is in none, known is
+// false and the partition is aws.
 func partitionOf(region string) (partition string, known bool) {
 	for _, p := range partitions {
 		if p.region.MatchString(region) {
@@ -63,8 +64,8 @@ func partitionOf(region string) (partition string, known bool) {
 	return "aws", false
 }
 
-// checkRegion demands a Region of k's partition. Its code and texts are the
-// fake's choice: what KMS says is not known.
+// checkRegion returns an error unless name is a Region in the partition of k.
+// The code and the texts are not recorded.
 func (k *KMS) checkRegion(name string) error {
 	there, known := partitionOf(name)
 	here, _ := partitionOf(k.opts.Region)

@@ -10,14 +10,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// multiRegion is what the primary key and the replicas of one multi-Region key
-// share, besides id, spec, usage and material.
+// multiRegion is the state that the primary key and the replicas of a
+// multi-Region key share, besides their ID, spec, usage and material.
 type multiRegion struct {
-	primary  string   // Region
-	replicas []string // Regions
+	primary  string   // Region of the primary key
+	replicas []string // Regions of the replicas, sorted
 }
 
-// configuration describes a multi-Region key. The caller holds k.mu.
+// configuration returns the description of a multi-Region key. The caller must
+// hold k.mu.
 func (k *KMS) configuration(key *key) *types.MultiRegionConfiguration {
 	in := func(region string) types.MultiRegionKey {
 		return types.MultiRegionKey{Arn: aws.String(k.region(region).arn("key/" + key.id)), Region: aws.String(region)}
@@ -65,7 +66,7 @@ func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, 
 		return nil, err
 	}
 	there := k.region(*in.ReplicaRegion)
-	if existing, ok := there.keys[primary.id]; ok { // in the primary's own Region too
+	if existing, ok := there.keys[primary.id]; ok { // also in the Region of the primary
 		return nil, refuse("AlreadyExistsException", "%s already exists", existing.arn)
 	}
 	policy, err := keyPolicy(in.Policy)
@@ -86,7 +87,8 @@ func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, 
 	slices.Sort(replica.multi.replicas)
 
 	md := there.metadata(&replica)
-	// The state passes in KMS after a few seconds, and here at once.
+	// In KMS the replica is Creating for a few seconds. Here it is enabled
+	// already.
 	md.KeyState, md.Enabled = types.KeyStateCreating, false
 	if policy == "" {
 		policy = fmt.Sprintf(defaultPolicy, k.opts.Partition, k.opts.AccountID)
@@ -98,5 +100,5 @@ func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, 
 	}, nil
 }
 
-// regionForm is the model's pattern.
+// regionForm is the pattern in the service model.
 var regionForm = regexp.MustCompile(`^([a-z]+-){2,3}\d+$`)

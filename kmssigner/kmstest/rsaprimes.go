@@ -9,18 +9,17 @@ import (
 	"sync"
 )
 
-// A good RSA key takes up to seconds to generate, which would be most of the
-// running time of a test. So RSA keys are made from primes that are found at
-// once: the prime is the first one at or after a number derived from a label, and
-// the table says how far after. Anybody can derive them: keys made of them are
-// WORTHLESS except for tests.
+// Generating an RSA key takes too long for most tests, so RSA keys are computed
+// from primes in a table. Each prime is the first one at or after a number that
+// is derived from a label. The table has its distance from that number. Anyone
+// can compute the keys, so they are insecure.
 //
-// 63 primes of each size make 63*62/2 = 1953 moduli of each size. A process
-// starts at a random place among them and never uses one twice, so keys differ
-// also between two fakes in one process; after the last one, keys are generated.
+// The 63 primes of each size have 63*62/2 = 1953 products. A process starts at
+// a random one and uses none twice, so that the keys of two fakes in a process
+// differ. When all are used, keys are generated.
 
-// primeOffsets has, by the size of the prime in bits, half the distance of each
-// prime from the number of primeLabel.
+// primeOffsets has half the distance of each prime from the odd number that is
+// derived from primeLabel, by the size of the prime in bits.
 var primeOffsets = map[int][63]int64{
 	1024: {
 		6, 103, 107, 37, 129, 154, 351, 446, 141, 102, 609, 19, 55, 8, 149, 1175, 504, 117, 445,
@@ -42,10 +41,12 @@ var primeOffsets = map[int][63]int64{
 	},
 }
 
+// primeLabel is the format of the labels of primes. The label of a key must
+// stay the same, because primeOffsets depends on it.
 const primeLabel = "kmstest: worthless RSA prime, %d bits, number %d"
 
-// testPrime returns the i-th prime of a size. Its top two bits are set, so that
-// the product of two has exactly twice the bits.
+// testPrime returns the prime number i of a size. Its top two bits are set, so
+// that the product of two primes has exactly twice the size.
 func testPrime(bits, i int) *big.Int {
 	b := make([]byte, bits/8)
 	h := sha3.NewSHAKE256()
@@ -57,21 +58,22 @@ func testPrime(bits, i int) *big.Int {
 	return p.Add(p, big.NewInt(2*primeOffsets[bits][i]))
 }
 
-// rsaPairs deals out pairs of primes, for the whole process.
+// rsaPairs records the pairs of primes that the process has used.
 var rsaPairs = struct {
 	sync.Mutex
-	start, used map[int]int // by modulus size
+	start, used map[int]int // by size of the modulus in bits
 }{start: map[int]int{}, used: map[int]int{}}
 
-// nextPair returns two different indexes, a new pair at each call for a size; ok
-// is false when there is none left. Pair number c is (i, i+d) modulo 63 with d
-// from 1 to 31: as 63 is odd, that is every pair once.
+// nextPair returns the indexes of two different primes for a modulus of a size.
+// It returns each pair once, and then false. Pair number c is i and i+d modulo
+// 63, with i from 0 to 62 and d from 1 to 31. Because 63 is odd, that is each
+// pair once.
 func nextPair(bits int) (i, j int, ok bool) {
 	const n, pairs = 63, 63 * 31
 	rsaPairs.Lock()
 	defer rsaPairs.Unlock()
 	if _, started := rsaPairs.start[bits]; !started {
-		r, _ := rand.Int(rand.Reader, big.NewInt(pairs)) // does not fail
+		r, _ := rand.Int(rand.Reader, big.NewInt(pairs)) // rand.Reader does not fail
 		rsaPairs.start[bits] = int(r.Int64())
 	}
 	if rsaPairs.used[bits] == pairs {
@@ -83,7 +85,7 @@ func nextPair(bits int) (i, j int, ok bool) {
 	return i, (i + 1 + c/n) % n, true
 }
 
-// testRSAKey returns a key with a modulus that this process has not seen.
+// testRSAKey returns a key whose modulus the process has not used before.
 func testRSAKey(bits int) (*rsa.PrivateKey, error) {
 	i, j, ok := nextPair(bits)
 	if !ok {

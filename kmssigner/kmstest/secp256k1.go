@@ -15,9 +15,9 @@ func secp256k1Spec() spec {
 	}
 }
 
-// secp256k1Key signs with ECDSA on secp256k1. It signs and verifies with code of
-// its own, so that it and package kmssigner, which verifies with decred's ECDSA,
-// check each other.
+// secp256k1Key signs with ECDSA on secp256k1. It signs and verifies with code
+// of its own, so that it and package kmssigner, which verifies with decred's
+// ECDSA, check each other.
 type secp256k1Key struct {
 	publicOnly
 	private *secp256k1.PrivateKey
@@ -39,8 +39,8 @@ func newSecp256k1(private *secp256k1.PrivateKey) (material, error) {
 	return secp256k1Key{public, private}, nil
 }
 
-// sign follows FIPS 186-5 section 6.4.1. As in KMS, the nonce is random and s is
-// not normalized. Decred's Sign is deterministic and normalizes s, and
+// sign follows FIPS 186-5 section 6.4.1. As in KMS, the nonce is random and s
+// is not normalized. Decred's Sign is deterministic and normalizes s, and
 // crypto/ecdsa panics on this curve in FIPS 140-only mode.
 func (k secp256k1Key) sign(in input) ([]byte, error) {
 	var e, r, s secp256k1.ModNScalar

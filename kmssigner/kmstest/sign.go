@@ -6,8 +6,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// The model's limits. The prose of the SDK permits an empty message; the
-// recorded service refuses it.
+// Maximum sizes in bytes in the service model. The minimum is 1. The
+// documentation of the SDK permits an empty message, but recordings of KMS show
+// that it is refused.
 const (
 	maxMessage   = 4096
 	maxSignature = 6144
@@ -58,7 +59,7 @@ func (k *KMS) verify(in *kms.VerifyInput) (*kms.VerifyOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A bad signature is reported even when this is a dry run.
+	// KMS reports an invalid signature even in a dry run.
 	if !secret.verify(msg, in.Signature) {
 		return nil, invalidSignature
 	}
@@ -72,7 +73,7 @@ func (k *KMS) verify(in *kms.VerifyInput) (*kms.VerifyOutput, error) {
 	}, nil
 }
 
-// checkSigning checks the form of what Sign and Verify have in common.
+// checkSigning checks the form of the members that Sign and Verify share.
 func checkSigning(v *violations, id *string, msg []byte, t types.MessageType, alg types.SigningAlgorithmSpec, grants []string) {
 	v.grantTokens(grants)
 	v.keyID("keyId", id)
@@ -82,21 +83,20 @@ func checkSigning(v *violations, id *string, msg []byte, t types.MessageType, al
 	case "":
 		v.add("null", "signingAlgorithm", "Member must not be null")
 	case "SYMMETRIC_DEFAULT":
-		// It is not in the enum, yet KMS goes on to say that it is not the key's.
+		// KMS accepts the form of this value, although it is not in the enum.
 	default:
 		oneOf(v, "signingAlgorithm", alg)
 	}
 }
 
-// signer returns the material of a key that signs, after checking in against the
-// key.
+// signer checks in against the key and returns the material of the key.
 func (key *key) signer(in input) (signer, error) {
 	if err := key.checkInput(in); err != nil {
 		return nil, err
 	}
 	s, ok := key.material.(signer)
 	if !ok {
-		return nil, refuse("UnsupportedOperationException", "kmstest cannot sign or verify with %s.", in.alg)
+		return nil, refuse("UnsupportedOperationException", "kmstest: algorithm %s is not supported", in.alg)
 	}
 	return s, nil
 }

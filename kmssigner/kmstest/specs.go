@@ -8,9 +8,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// spec is what KMS fixes with the name of a key spec. The lists of algorithms are
-// in the alphabetical order of KMS's answers. A key shows the list that goes with
-// its usage.
+// spec is what KMS fixes with the name of a key spec. The lists of algorithms
+// are in the alphabetical order of KMS's answers. A key shows the list that
+// goes with its usage.
 type spec struct {
 	usages        []types.KeyUsageType // AddKey chooses the first
 	signing       []types.SigningAlgorithmSpec
@@ -47,8 +47,8 @@ var specs = map[types.KeySpec]spec{
 	types.KeySpecHmac384:             hmacSpec(types.MacAlgorithmSpecHmacSha384, crypto.SHA384),
 	types.KeySpecHmac512:             hmacSpec(types.MacAlgorithmSpecHmacSha512, crypto.SHA512),
 
-	// The rest can be created and described, and asymmetric ones have a public key,
-	// so that code that signs can be seen to refuse them.
+	// The rest can be created and described, and asymmetric ones have a public
+	// key, so that code that signs can be seen to refuse them.
 	types.KeySpecSymmetricDefault: symmetricSpec(),
 	types.KeySpecMlKem512:         mlkemSpec(2, 1),
 	types.KeySpecMlKem768:         mlkemSpec(3, 2),

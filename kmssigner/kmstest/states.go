@@ -6,8 +6,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// change runs f on a key under the lock, for operations that take a key id or a
-// key ARN but no alias. v has what is wrong with the rest of the request.
+// change calls f with a key while it holds k.mu. It is for operations that take
+// a key ID or a key ARN but not an alias. v has the violations of the other
+// members of the request.
 func (k *KMS) change(operation string, id *string, v violations, f func(*key) error) error {
 	v.keyID("keyId", id)
 	if err := v.err(); err != nil {
@@ -30,7 +31,7 @@ func (k *KMS) disableKey(in *kms.DisableKeyInput) error {
 	return k.change("DisableKey", in.KeyId, nil, func(key *key) error { return key.able(types.KeyStateDisabled) })
 }
 
-// able sets one of the states Enabled and Disabled, if the key is in either.
+// able sets the state to Enabled or Disabled if the key is in one of the two.
 func (key *key) able(state types.KeyState) error {
 	if key.state != types.KeyStateEnabled && key.state != types.KeyStateDisabled {
 		return badState(key.arn, key.state)
@@ -39,7 +40,7 @@ func (key *key) able(state types.KeyState) error {
 	return nil
 }
 
-// dying reports whether the key's deletion is scheduled.
+// dying reports whether the deletion of the key is scheduled.
 func (key *key) dying() bool {
 	return key.state == types.KeyStatePendingDeletion || key.state == types.KeyStatePendingReplicaDeletion
 }
@@ -59,8 +60,8 @@ func (k *KMS) scheduleKeyDeletion(in *kms.ScheduleKeyDeletionInput) (*kms.Schedu
 		key.window = days
 		out = &kms.ScheduleKeyDeletionOutput{KeyId: aws.String(key.arn), PendingWindowInDays: aws.Int32(days)}
 		if m := key.multi; m != nil && m.primary == k.opts.Region && len(m.replicas) > 0 {
-			// The waiting period starts when the last replica is gone, and
-			// here none ever goes.
+			// The waiting period starts when the last replica is deleted, which
+			// never happens in the fake.
 			key.state = types.KeyStatePendingReplicaDeletion
 		} else {
 			key.state, key.deletion = types.KeyStatePendingDeletion, now().AddDate(0, 0, int(days))
@@ -78,7 +79,7 @@ func (k *KMS) cancelKeyDeletion(in *kms.CancelKeyDeletionInput) (*kms.CancelKeyD
 		if !key.dying() {
 			return refuse("KMSInvalidStateException", "%s is not pending deletion.", key.arn)
 		}
-		key.state = types.KeyStateDisabled // not Enabled, even if it was
+		key.state = types.KeyStateDisabled // even if it was enabled
 		if key.origin == types.OriginTypeExternal {
 			key.state = types.KeyStatePendingImport
 		}

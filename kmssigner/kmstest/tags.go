@@ -11,9 +11,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-const maxTags = 50 // of one key
+const maxTags = 50 // per key
 
-// tags demands well-formed tags.
+// tags checks the length of the keys and values of tags.
 func (v *violations) tags(tags []types.Tag) {
 	for i, tag := range tags {
 		v.text(fmt.Sprintf("tags.%d.member.tagKey", i+1), tag.TagKey, 1, 128)
@@ -21,7 +21,8 @@ func (v *violations) tags(tags []types.Tag) {
 	}
 }
 
-// tagged returns old with tags added. The texts of its refusals are the fake's.
+// tagged returns a copy of old with tags added. The texts of its errors are not
+// recorded.
 func tagged(old map[string]string, tags []types.Tag) (map[string]string, error) {
 	all := maps.Clone(old)
 	if all == nil {
@@ -39,7 +40,7 @@ func tagged(old map[string]string, tags []types.Tag) (map[string]string, error) 
 	return all, nil
 }
 
-// listTags returns tags in the order of their keys.
+// listTags returns tags sorted by key.
 func listTags(tags map[string]string) []types.Tag {
 	list := []types.Tag{}
 	for _, name := range slices.Sorted(maps.Keys(tags)) {

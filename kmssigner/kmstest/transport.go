@@ -15,30 +15,30 @@ import (
 	"time"
 )
 
-// response is one HTTP answer, or the lack of one.
+// response is the HTTP response to a call, and how it ends.
 type response struct {
 	status int
 	header http.Header
 	body   []byte
-	code   string // of the error, for the record
+	code   string // error code, for the record
 	end    ending
-	pause  time.Duration // before each byte, if it drips
+	pause  time.Duration // before each byte of the body, if end is drips
 }
 
-// ending is how an answer ends.
+// ending is how a response ends.
 type ending int
 
 const (
 	whole  ending = iota
-	resets        // a connection reset instead of an answer
-	cuts          // the connection is lost after half of the body
-	hangs         // nothing comes after half of the body
-	drips         // the body comes a byte at a time
+	resets        // the connection is reset instead of a response
+	cuts          // the connection is closed after half of the body
+	hangs         // nothing follows half of the body
+	drips         // the body comes one byte at a time
 )
 
 func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
 
-// answerTo puts the outcome of an operation into an HTTP answer.
+// answerTo returns the response to a call that returned body or err.
 func answerTo(body []byte, err error) *response {
 	r := &response{status: http.StatusOK, header: http.Header{}, body: body}
 	r.header.Set("Content-Type", contentType)
@@ -50,16 +50,15 @@ func answerTo(body []byte, err error) *response {
 	}
 	var no *refusal
 	if !errors.As(err, &no) {
-		// Nothing in the fake should fail otherwise; if it does, it is as
-		// much a fault of the service as it would be in KMS.
+		// The fake returns no other errors, unless it has a bug.
 		no = refuse("KMSInternalException", "kmstest: %v", err)
 	}
 	r.status, r.body, r.code = no.status(), no.body(), no.code
 	return r
 }
 
-// inMemory is the SDK's HTTP client for calls that stay in the process. Its
-// errors are those of net/http's client.
+// inMemory is an HTTP client of the SDK that calls a KMS without a network. Its
+// errors are those of [http.Client].
 type inMemory struct{ k *KMS }
 
 func (m inMemory) Do(r *http.Request) (*http.Response, error) {
@@ -105,12 +104,13 @@ func (m inMemory) Do(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// failing is a reader that returns an error, once it has one.
+// failing is a reader that returns the error that the function returns.
 type failing func() error
 
 func (f failing) Read([]byte) (int, error) { return 0, f() }
 
-// dripping is a reader that has one byte at a time, and pauses before each.
+// dripping is a reader that returns one byte at a time, with a pause before
+// each.
 type dripping struct {
 	ctx   context.Context
 	pause time.Duration
@@ -129,7 +129,7 @@ func (d *dripping) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// sleep waits, or until ctx ends.
+// sleep waits for d. It returns the error of ctx if that ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -141,15 +141,15 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// write sends the answer on a connection.
+// write writes the response to w.
 func (a *response) write(ctx context.Context, w http.ResponseWriter) {
 	if a.end == resets {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
-			panic(http.ErrAbortHandler) // not a reset, but an end
+			panic(http.ErrAbortHandler) // closes the connection without a reset
 		}
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			tcp.SetLinger(0) // so that Close resets
+			tcp.SetLinger(0) // makes Close reset the connection
 		}
 		conn.Close()
 		return
@@ -165,7 +165,7 @@ func (a *response) write(ctx context.Context, w http.ResponseWriter) {
 		return
 	case drips:
 		flusher := http.NewResponseController(w)
-		flusher.Flush() // the headers come at once
+		flusher.Flush() // sends the headers at once
 		for i := range a.body {
 			if sleep(ctx, a.pause) != nil {
 				panic(http.ErrAbortHandler)

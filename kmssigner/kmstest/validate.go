@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// violations collects what is wrong with the form of a request. KMS reports all
-// of it in one ValidationException, before it looks at any key.
+// violations collects the constraints that the form of a request violates. KMS
+// reports all of them in one ValidationException, before it looks up the key.
 type violations []string
 
-// add records that the value of a member breaks a constraint. An empty value is
-// left out of the text, as KMS does for blobs.
+// add records that the value of a member violates a constraint. An empty value
+// is omitted from the text, as KMS omits blobs.
 func (v *violations) add(value, member, format string, args ...any) {
 	if value != "" {
 		value += " "
@@ -19,7 +19,7 @@ func (v *violations) add(value, member, format string, args ...any) {
 	*v = append(*v, fmt.Sprintf("Value %sat '%s' failed to satisfy constraint: ", value, member)+fmt.Sprintf(format, args...))
 }
 
-// err is a nil error if nothing was recorded.
+// err returns the ValidationException, or nil if nothing was recorded.
 func (v violations) err() error {
 	if len(v) == 0 {
 		return nil
@@ -31,7 +31,7 @@ func (v violations) err() error {
 	return refuse("ValidationException", "%d validation %s detected: %s", len(v), errs, strings.Join(v, "; "))
 }
 
-// text demands a string of min to max characters.
+// text checks that s is a string of min to max bytes.
 func (v *violations) text(member string, s *string, min, max int) {
 	if s == nil {
 		v.add("null", member, "Member must not be null")
@@ -40,7 +40,7 @@ func (v *violations) text(member string, s *string, min, max int) {
 	v.length("'"+*s+"'", member, len(*s), min, max)
 }
 
-// blob demands min to max bytes, which are never echoed.
+// blob checks that b has min to max bytes. The text does not include them.
 func (v *violations) blob(member string, b []byte, min, max int) {
 	if b == nil {
 		v.add("null", member, "Member must not be null")
@@ -49,8 +49,8 @@ func (v *violations) blob(member string, b []byte, min, max int) {
 	v.length("", member, len(b), min, max)
 }
 
-// message demands a message. KMS treats it as a secret, down to not saying that
-// it is null where it is null.
+// message checks that b is a message. KMS treats it as a secret, so the text
+// does not even include null.
 func (v *violations) message(b []byte) {
 	if b == nil {
 		v.add("", "message", "Member must not be null")
@@ -59,6 +59,7 @@ func (v *violations) message(b []byte) {
 	v.length("", "message", len(b), 1, maxMessage)
 }
 
+// length checks that n, the length of a value, is min to max.
 func (v *violations) length(value, member string, n, min, max int) {
 	switch {
 	case n < min:
@@ -68,7 +69,7 @@ func (v *violations) length(value, member string, n, min, max int) {
 	}
 }
 
-// number demands min to max, if n is there at all.
+// number checks that n is nil or min to max.
 func (v *violations) number(member string, n *int32, min, max int32) {
 	switch {
 	case n == nil:
@@ -79,7 +80,7 @@ func (v *violations) number(member string, n *int32, min, max int32) {
 	}
 }
 
-// oneOf demands one of the SDK's values of an enum, or nothing.
+// oneOf checks that e is empty or one of the values of its enum in the SDK.
 func oneOf[E interface {
 	~string
 	Values() []E
@@ -89,6 +90,7 @@ func oneOf[E interface {
 	}
 }
 
+// outsideEnum records that e is not one of the values of its enum.
 func outsideEnum[E interface {
 	~string
 	Values() []E
@@ -102,8 +104,8 @@ func outsideEnum[E interface {
 	v.add("'"+string(e)+"'", member, "Member must satisfy enum value set: [%s]", strings.Join(names, ", "))
 }
 
-// enumOrder has the enums that KMS lists in another order than the SDK does, as
-// recordings have them. Values that are newer than the recordings come last.
+// enumOrder has the enums that KMS lists in another order than the SDK, in the
+// order of recordings. Values that are newer than the recordings come last.
 var enumOrder = map[string][]string{
 	"signingAlgorithm": {
 		"RSASSA_PSS_SHA_256", "RSASSA_PSS_SHA_384", "RSASSA_PSS_SHA_512",
@@ -121,7 +123,7 @@ var enumOrder = map[string][]string{
 	"keyUsage": {"ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT", "ENCAPSULATE_DECAPSULATE"},
 }
 
-// keyID demands a key identifier of any form: 1 to 2048 characters of ASCII.
+// keyID checks that id is 1 to 2048 ASCII characters.
 func (v *violations) keyID(member string, id *string) {
 	v.text(member, id, 1, 2048)
 	if id != nil && (*id == "" || strings.ContainsFunc(*id, func(r rune) bool { return r > 0x7f })) {
@@ -129,22 +131,21 @@ func (v *violations) keyID(member string, id *string) {
 	}
 }
 
-// description demands a description of a key, or nothing.
+// description checks that s is nil or a description of a key.
 func (v *violations) description(s *string) {
 	if s != nil {
 		v.text("description", s, 0, 8192)
 	}
 }
 
-// policy demands a key policy, or nothing.
+// policy checks that s is nil or has the length of a key policy.
 func (v *violations) policy(s *string) {
 	if s != nil {
 		v.text("policy", s, 1, 131072)
 	}
 }
 
-// grantTokens demands at most ten tokens of sensible length. What they say is
-// not imitated.
+// grantTokens checks that there are at most ten tokens of valid length.
 func (v *violations) grantTokens(tokens []string) {
 	if len(tokens) > 10 {
 		v.add("", "grantTokens", "Member must have length less than or equal to 10")

@@ -8,23 +8,24 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// AWS JSON 1.1: a POST whose header X-Amz-Target names the operation and whose
-// body is a JSON object of its members.
+// The protocol of KMS is AWS JSON 1.1. A request is a POST whose X-Amz-Target
+// header names the operation and whose body is a JSON object of the members of
+// the input.
 const (
 	contentType  = "application/x-amz-json-1.1"
 	targetPrefix = "TrentService."
 )
 
-// decode fills in, a pointer to one of the SDK's input structs, from a JSON
-// object. As in KMS, member names are case-sensitive (which encoding/json's own
-// matching is not), unknown members are ignored and null is as good as absent.
+// decode decodes a JSON object into in, a pointer to an input struct of the
+// SDK. As in KMS, member names are case-sensitive, unknown members are ignored,
+// and null means that the member is absent.
 func decode(body []byte, in any) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil {
 		return refuse("SerializationException", "%v", err)
 	}
 	if members == nil { // the body was null
-		return refuse("SerializationException", "the body is not a JSON object")
+		return refuse("SerializationException", "got null, want a JSON object")
 	}
 	var empty violations
 	v := reflect.ValueOf(in).Elem()
@@ -35,13 +36,14 @@ func decode(body []byte, in any) error {
 			continue
 		}
 		if _, isBlob := v.Field(i).Interface().([]byte); isBlob && raw[0] != '"' && string(raw) != "null" {
-			// encoding/json would take an array of numbers too.
-			return refuse("SerializationException", "%s: a blob is a string", field.Name)
+			// encoding/json also decodes an array of numbers into a []byte.
+			return refuse("SerializationException", "%s: got %.20q, want a string of base64", field.Name, raw)
 		}
 		if err := json.Unmarshal(raw, v.Field(i).Addr().Interface()); err != nil {
 			return refuse("SerializationException", "%s: %v", field.Name, err)
 		}
-		// Once decoded, an enum that is empty looks as if it were not there.
+		// An empty enum value cannot be told from an absent one once it is
+		// decoded.
 		if string(raw) == `""` {
 			switch e := v.Field(i).Interface().(type) {
 			case types.MessageType:
@@ -60,9 +62,9 @@ func decode(body []byte, in any) error {
 	return empty.err()
 }
 
-// members turns one of the SDK's output structs into a JSON object. (The SDK's own
-// Serialize methods are made for requests: they leave out what is false, and
-// clients of other languages rely on a "Truncated" that is there.)
+// members returns the members of an output struct of the SDK. The Serialize
+// methods of the SDK cannot be used, because they omit false, and clients in
+// other languages expect Truncated to be present.
 func members(v reflect.Value) map[string]any {
 	m := map[string]any{}
 	for i := range v.NumField() {
@@ -77,8 +79,9 @@ func members(v reflect.Value) map[string]any {
 	return m
 }
 
-// value returns v as encoding/json wants it, or nil if it is absent: a nil
-// pointer or slice, or an empty enum.
+// value returns v in a form that encoding/json encodes as KMS does. It returns
+// nil if v is absent, which is to say a nil pointer or slice or an empty enum
+// value.
 func value(v reflect.Value) any {
 	switch x := v.Interface().(type) {
 	case []byte:
@@ -95,7 +98,7 @@ func value(v reflect.Value) any {
 			return nil
 		}
 		if s, ok := v.Interface().(*string); ok {
-			return *s // present even if empty
+			return *s // present, even if empty
 		}
 		return value(v.Elem())
 	case reflect.Slice:

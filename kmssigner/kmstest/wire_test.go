@@ -97,7 +97,7 @@ func TestWire(t *testing.T) {
 			400, `{"__type":"KMSInvalidSignatureException"}`},
 
 		{"unknown operation", "Encrypt", `{}`,
-			400, `{"__type":"UnknownOperationException","message":"kmstest does not imitate the operation \"TrentService.Encrypt\""}`},
+			400, `{"__type":"UnknownOperationException","message":"kmstest: operation \"TrentService.Encrypt\" is not supported"}`},
 		{"unknown members are ignored", "ListKeys", `{"Colour":"red","Limit":1}`, 200, `"*"`},
 		{"null is absence", "ListKeys", `{"Limit":null}`, 200, `"*"`},
 		{"member names are case-sensitive", "DescribeKey", `{"keyid":"` + id + `"}`,
