@@ -58,7 +58,7 @@ func (k *KMS) aliasTarget(operation, id string) (*key, error) {
 		return nil, refuse("ValidationException", "Aliases must refer to keys. Not aliases")
 	}
 	key, err := k.find(operation, id)
-	if err == nil && key.dying() {
+	if err == nil && key.deletionScheduled() {
 		return nil, badState(key.arn, key.state)
 	}
 	return key, err

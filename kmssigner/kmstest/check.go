@@ -61,8 +61,8 @@ import (
 // Public must return the same key at each call. The key must have one of the
 // types above and a method Equal. The signer must not modify or retain its
 // input. Signatures must not share memory. ECDSA signatures over different
-// digests must have different nonces. CheckSigner finds more violations under
-// the race detector.
+// digests must have different nonces. Under the race detector, CheckSigner
+// finds more violations.
 //
 // # Keys of the standard library
 //

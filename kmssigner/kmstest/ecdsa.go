@@ -19,8 +19,8 @@ func ecdsaSpec(curve elliptic.Curve, alg types.SigningAlgorithmSpec) spec {
 }
 
 // ecdsaKey signs with ECDSA on a NIST curve. Signatures are DER-encoded and
-// randomized. Half of them have an s in the upper half of its range, which KMS
-// does not normalize either.
+// randomized. As in KMS, s is not normalized, so half of the signatures have an
+// s in the upper half of its range.
 type ecdsaKey struct {
 	publicOnly
 	private *ecdsa.PrivateKey

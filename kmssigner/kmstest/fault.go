@@ -49,7 +49,7 @@ type Effect struct {
 	finish  func(*response)                             // edits any answer
 }
 
-// fault is the effect of one call of Inject.
+// fault holds the arguments of a call of Inject.
 type fault struct {
 	Match
 	effects []Effect

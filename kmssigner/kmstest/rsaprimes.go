@@ -41,8 +41,8 @@ var primeOffsets = map[int][63]int64{
 	},
 }
 
-// primeLabel is the format of the labels of primes. The label of a key must
-// stay the same, because primeOffsets depends on it.
+// primeLabel is the format of the labels of primes. It must not change, because
+// primeOffsets depends on it.
 const primeLabel = "kmstest: worthless RSA prime, %d bits, number %d"
 
 // testPrime returns the prime number i of a size. Its top two bits are set, so

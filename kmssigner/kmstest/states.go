@@ -24,15 +24,16 @@ func (k *KMS) change(operation string, id *string, v violations, f func(*key) er
 }
 
 func (k *KMS) enableKey(in *kms.EnableKeyInput) error {
-	return k.change("EnableKey", in.KeyId, nil, func(key *key) error { return key.able(types.KeyStateEnabled) })
+	return k.change("EnableKey", in.KeyId, nil, func(key *key) error { return key.setState(types.KeyStateEnabled) })
 }
 
 func (k *KMS) disableKey(in *kms.DisableKeyInput) error {
-	return k.change("DisableKey", in.KeyId, nil, func(key *key) error { return key.able(types.KeyStateDisabled) })
+	return k.change("DisableKey", in.KeyId, nil, func(key *key) error { return key.setState(types.KeyStateDisabled) })
 }
 
-// able sets the state to Enabled or Disabled if the key is in one of the two.
-func (key *key) able(state types.KeyState) error {
+// setState sets the state to Enabled or Disabled if the key is in one of the
+// two.
+func (key *key) setState(state types.KeyState) error {
 	if key.state != types.KeyStateEnabled && key.state != types.KeyStateDisabled {
 		return badState(key.arn, key.state)
 	}
@@ -40,8 +41,8 @@ func (key *key) able(state types.KeyState) error {
 	return nil
 }
 
-// dying reports whether the deletion of the key is scheduled.
-func (key *key) dying() bool {
+// deletionScheduled reports whether the deletion of the key is scheduled.
+func (key *key) deletionScheduled() bool {
 	return key.state == types.KeyStatePendingDeletion || key.state == types.KeyStatePendingReplicaDeletion
 }
 
@@ -54,7 +55,7 @@ func (k *KMS) scheduleKeyDeletion(in *kms.ScheduleKeyDeletionInput) (*kms.Schedu
 	v.number("pendingWindowInDays", &days, 7, 30)
 	var out *kms.ScheduleKeyDeletionOutput
 	err := k.change("ScheduleKeyDeletion", in.KeyId, v, func(key *key) error {
-		if key.dying() {
+		if key.deletionScheduled() {
 			return badState(key.arn, key.state)
 		}
 		key.window = days
@@ -76,7 +77,7 @@ func (k *KMS) scheduleKeyDeletion(in *kms.ScheduleKeyDeletionInput) (*kms.Schedu
 func (k *KMS) cancelKeyDeletion(in *kms.CancelKeyDeletionInput) (*kms.CancelKeyDeletionOutput, error) {
 	var out *kms.CancelKeyDeletionOutput
 	err := k.change("CancelKeyDeletion", in.KeyId, nil, func(key *key) error {
-		if !key.dying() {
+		if !key.deletionScheduled() {
 			return refuse("KMSInvalidStateException", "%s is not pending deletion.", key.arn)
 		}
 		key.state = types.KeyStateDisabled // even if it was enabled

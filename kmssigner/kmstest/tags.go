@@ -56,7 +56,7 @@ func (k *KMS) tagResource(in *kms.TagResourceInput) error {
 	}
 	v.tags(in.Tags)
 	return k.change("TagResource", in.KeyId, v, func(key *key) error {
-		if key.dying() {
+		if key.deletionScheduled() {
 			return badState(key.arn, key.state)
 		}
 		all, err := tagged(key.tags, in.Tags)
@@ -76,7 +76,7 @@ func (k *KMS) untagResource(in *kms.UntagResourceInput) error {
 		v.text(fmt.Sprintf("tagKeys.%d.member", i+1), &in.TagKeys[i], 1, 128)
 	}
 	return k.change("UntagResource", in.KeyId, v, func(key *key) error {
-		if key.dying() {
+		if key.deletionScheduled() {
 			return badState(key.arn, key.state)
 		}
 		key.tags = maps.Clone(key.tags)
