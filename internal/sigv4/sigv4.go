@@ -1,11 +1,10 @@
-// Package sigv4 verifies AWS Signature Version 4 on the receiving side, for tests: as
-// KMS does, and as API Gateway does before it lets a caller in.
+// Package sigv4 verifies AWS Signature Version 4 in HTTP requests, as KMS and
+// API Gateway do. It is for fakes of them.
 //
-// The SDK's own signer could sign a request again for comparison, but it leaves out
-// headers that SDKs of other languages sign, User-Agent for one. So the canonical
-// request is built here, of exactly the headers that the caller says it has signed,
-// as the AWS documentation has it ("Signature Version 4 signing process"). The tests
-// hold it against the SDK's signer and against signatures that AWS has published.
+// The signer of the SDK cannot sign a request again for comparison, because it
+// omits headers that SDKs in other languages sign, such as User-Agent. This
+// package builds the canonical request of the headers in SignedHeaders, as
+// described in the IAM User Guide, "AWS Signature Version 4 for API requests".
 package sigv4
 
 import (
@@ -27,22 +26,26 @@ import (
 	"github.com/aws/smithy-go/encoding/httpbinding"
 )
 
-// A Verifier verifies requests to one service in one Region, signed with one set of
-// credentials. It is safe for concurrent use.
+// A Verifier verifies requests to a service in a Region. It is safe for
+// concurrent use.
 type Verifier struct {
-	// Service and Region are what the signature must be for, such as kms or
-	// execute-api, and us-east-1.
-	Service, Region string
+	// Service is the service in the credential scope, such as kms or
+	// execute-api.
+	Service string
 
-	// Credentials are the only ones that are accepted. If they have a SessionToken,
-	// the request must carry it.
+	// Region is the Region in the credential scope, such as us-east-1.
+	Region string
+
+	// Credentials are the only credentials that are accepted. If they have a
+	// SessionToken, the request must carry it. If they have expired, no request
+	// is accepted.
 	Credentials aws.Credentials
 }
 
-// Verify reports whether the Authorization header of r is a signature over r and body,
-// which the caller has read from it, made at most five minutes ago, or by a clock that
-// is at most five minutes fast. The error is AWS's, with its code and its text: a
-// [smithy.APIError].
+// Verify verifies the signature in the Authorization header of r. body is the
+// body of r, which the caller has read. The date of the signature may be up to
+// five minutes before or after the current time. If the request is not valid,
+// Verify returns a [smithy.APIError] with the code and the text of AWS.
 func (v Verifier) Verify(r *http.Request, body []byte) error {
 	if refusal := v.verify(r, body); refusal != nil {
 		return refusal
@@ -64,7 +67,7 @@ func (v Verifier) verify(r *http.Request, body []byte) *smithy.GenericAPIError {
 		return refuse("IncompleteSignatureException", "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Date must be in ISO-8601 'basic format'. Got '%s'.", date)
 	}
 	if a.accessKey != v.Credentials.AccessKeyID || r.Header.Get("X-Amz-Security-Token") != v.Credentials.SessionToken {
-		// AWS has the same words for a key and a token that it does not know.
+		// AWS answers an unknown access key and an unknown token alike.
 		return refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
 	if v.Credentials.Expired() {
@@ -75,7 +78,7 @@ func (v Verifier) verify(r *http.Request, body []byte) *smithy.GenericAPIError {
 	}
 	canonical, err := canonicalRequest(r, a.signedHeaders, body)
 	if err != nil {
-		return refuse("InvalidSignatureException", "The query string cannot be read: %v", err)
+		return refuse("InvalidSignatureException", "sigv4: parse the query: %v", err)
 	}
 	want := a.sign(v.Credentials.SecretAccessKey, date, canonical)
 	if subtle.ConstantTimeCompare([]byte(want), []byte(a.signature)) != 1 {
@@ -92,8 +95,7 @@ func refuse(code, format string, args ...any) *smithy.GenericAPIError {
 const (
 	sigAlgorithm = "AWS4-HMAC-SHA256"
 	amzDate      = "20060102T150405Z"
-	// How far a request's date may be off, either way.
-	maxSkew = 5 * time.Minute
+	maxSkew      = 5 * time.Minute // of the date of a request, either way
 )
 
 // authorization is a parsed Authorization header.
@@ -103,7 +105,7 @@ type authorization struct {
 	signature                                    string
 }
 
-// parseAuthorization reads
+// parseAuthorization parses an Authorization header of the form
 //
 //	AWS4-HMAC-SHA256 Credential=AKID/20060102/region/kms/aws4_request, SignedHeaders=a;b, Signature=hex
 func parseAuthorization(h string) (authorization, *smithy.GenericAPIError) {
@@ -136,15 +138,14 @@ func parseAuthorization(h string) (authorization, *smithy.GenericAPIError) {
 	return a, nil
 }
 
-// canonicalRequest is the text that a request's signature covers. It has the
-// headers that the caller says it has signed, whichever they are: SDKs differ in
-// that (the Go SDK's signer never signs User-Agent, others do), and a header that
-// a proxy added is none of the signature's business.
+// canonicalRequest returns the text that the signature of a request covers. It
+// has the headers in signedHeaders only, because SDKs sign different headers
+// and a proxy may add others.
 func canonicalRequest(r *http.Request, signedHeaders []string, body []byte) (string, error) {
 	var headers strings.Builder
 	for _, name := range signedHeaders {
 		values := slices.Clone(r.Header.Values(name))
-		switch name { // net/http keeps these elsewhere
+		switch name { // net/http removes these from r.Header
 		case "host":
 			values = []string{r.Host}
 		case "content-length":
@@ -166,7 +167,7 @@ func canonicalRequest(r *http.Request, signedHeaders []string, body []byte) (str
 	sum := sha256.Sum256(body)
 	return strings.Join([]string{
 		r.Method,
-		httpbinding.EscapePath(path, false), // a second time, as all services but S3 do
+		httpbinding.EscapePath(path, false), // again, as for all services except S3
 		query,
 		headers.String(),
 		strings.Join(signedHeaders, ";"),
@@ -174,8 +175,9 @@ func canonicalRequest(r *http.Request, signedHeaders []string, body []byte) (str
 	}, "\n"), nil
 }
 
-// canonicalQuery encodes the parameters and then sorts them by name and value. Every
-// byte of the query is in it: what url.Values would drop would go unsigned.
+// canonicalQuery encodes the parameters of a query and sorts them by name and
+// value. It does not use url.ParseQuery, which drops some parameters: the
+// signature would not cover them.
 func canonicalQuery(raw string) (string, error) {
 	type parameter struct{ name, value string }
 	var parameters []parameter
@@ -207,7 +209,7 @@ func canonicalQuery(raw string) (string, error) {
 	return strings.Join(pairs, "&"), nil
 }
 
-// sign computes the signature of a canonical request, in hexadecimal.
+// sign returns the signature of a canonical request in hexadecimal.
 func (a authorization) sign(secret, date, canonical string) string {
 	mac := func(key []byte, text string) []byte {
 		h := hmac.New(sha256.New, key)
@@ -225,7 +227,8 @@ func (a authorization) sign(secret, date, canonical string) string {
 	}, "\n")))
 }
 
-// checkScope checks what a signature is for, and when it was made.
+// checkScope checks the credential scope, the signed headers and the date of a
+// signature.
 func (v Verifier) checkScope(r *http.Request, a authorization, at time.Time) *smithy.GenericAPIError {
 	invalid := func(format string, args ...any) *smithy.GenericAPIError {
 		return refuse("InvalidSignatureException", format, args...)
@@ -244,7 +247,7 @@ func (v Verifier) checkScope(r *http.Request, a authorization, at time.Time) *sm
 		return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	for name := range r.Header {
-		// The documentation of Signature Version 4 wants all of these signed.
+		// AWS requires that all headers with this prefix are signed.
 		if name = strings.ToLower(name); strings.HasPrefix(name, "x-amz-") && !slices.Contains(a.signedHeaders, name) {
 			return invalid("'%s' must be a 'SignedHeader' in the AWS Authorization.", name)
 		}
