@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -176,41 +177,106 @@ func TestEffects(t *testing.T) {
 	}
 }
 
-// TestEndless: what does not end ends with the caller's patience, before there is
-// an answer and in the middle of one.
+// endingContext is a context that the test ends, with an error of its choice.
+type endingContext struct {
+	context.Context
+	done chan struct{}
+	err  error
+}
+
+func (c endingContext) Done() <-chan struct{} { return c.done }
+
+func (c endingContext) Err() error {
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		return nil
+	}
+}
+
+// arrival returns an effect that closes a channel when a call reaches the fake.
+func arrival() (Effect, <-chan struct{}) {
+	arrived := make(chan struct{})
+	return Effect{wait: func(context.Context) error { close(arrived); return nil }}, arrived
+}
+
+// TestEndless checks that a call that a fault holds up ends with the context of
+// the caller, before there is an answer and in the middle of one.
 func TestEndless(t *testing.T) {
-	for name, effect := range map[string]Effect{"Hang": Hang(), "HangBody": HangBody(), "Drip": Drip(time.Hour), "Delay": Delay(time.Hour)} {
-		t.Run(name, func(t *testing.T) {
-			onBoth(t, func(t *testing.T, f fake) {
-				f.kms.Inject(Match{}, effect)
-				ended := func(err, want error) bool {
-					// See HangBody: reading the rest of a body is a race.
-					return errors.Is(err, want) || (name == "HangBody" || name == "Drip") && errors.Is(err, net.ErrClosed)
-				}
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-				defer cancel()
-				if _, err := f.ListKeys(ctx, nil); !ended(err, context.DeadlineExceeded) {
-					t.Errorf("past its deadline: %v", err)
-				}
-				ctx, cancel = context.WithCancel(t.Context())
-				go func() {
-					for f.kms.Calls("ListAliases") == 0 { // it has not arrived
-						time.Sleep(time.Millisecond)
+	for name, tt := range map[string]struct {
+		effect Effect
+		inBody bool // the caller waits for the body
+	}{
+		"Hang":     {Hang(), false},
+		"Delay":    {Delay(time.Hour), false},
+		"HangBody": {HangBody(), true},
+		"Drip":     {Drip(time.Hour), true},
+	} {
+		for _, want := range []error{context.Canceled, context.DeadlineExceeded} {
+			t.Run(name+"/"+want.Error(), func(t *testing.T) {
+				onBoth(t, func(t *testing.T, f fake) {
+					ctx := endingContext{t.Context(), make(chan struct{}), want}
+					arrive, arrived := arrival()
+					f.kms.Inject(Match{}, arrive, tt.effect)
+					_, err := f.ListKeys(ctx, nil, func(o *kms.Options) {
+						client := o.HTTPClient
+						o.HTTPClient = smithyhttp.ClientDoFunc(func(r *http.Request) (*http.Response, error) {
+							if !tt.inBody {
+								go func() { <-arrived; close(ctx.done) }()
+								return client.Do(r)
+							}
+							resp, err := client.Do(r)
+							close(ctx.done) // the headers are here
+							return resp, err
+						})
+					})
+					// See HangBody for net.ErrClosed.
+					if !errors.Is(err, want) && !(tt.inBody && errors.Is(err, net.ErrClosed)) {
+						t.Errorf("got %v, want %v", err, want)
 					}
-					cancel()
-				}()
-				if _, err := f.ListAliases(ctx, nil); !ended(err, context.Canceled) {
-					t.Errorf("cancelled: %v", err)
-				}
+				})
 			})
+		}
+	}
+}
+
+// TestWait checks how long Delay and Drip take, on a fake clock.
+func TestWait(t *testing.T) {
+	for _, tt := range []struct {
+		effect Effect
+		want   time.Duration
+	}{
+		{Delay(time.Minute), time.Minute},
+		{Drip(time.Second), time.Duration(len(`{"Keys":[],"Truncated":false}`)) * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			k, start := New(), time.Now()
+			k.Inject(Match{}, tt.effect)
+			out, err := k.ListKeys(t.Context(), nil)
+			if err != nil || len(out.Keys) != 0 {
+				t.Errorf("ListKeys = %v, %v", out, err)
+			}
+			if got := time.Since(start); got != tt.want {
+				t.Errorf("it took %v, want %v", got, tt.want)
+			}
+
+			// A deadline that comes first ends the call when it is due.
+			ctx, cancel := context.WithTimeout(t.Context(), tt.want-time.Millisecond)
+			defer cancel()
+			start = time.Now()
+			_, err = k.ListKeys(ctx, nil)
+			if got := time.Since(start); got != tt.want-time.Millisecond || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("past its deadline: %v after %v", err, got)
+			}
 		})
 	}
 }
 
-// TestDrip: an answer that drips is whole in the end.
+// TestDrip checks that an answer that drips is complete in the end.
 func TestDrip(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
-		f.kms.Inject(Match{Operation: "ListKeys"}, Delay(20*time.Millisecond), Drip(time.Microsecond))
+		f.kms.Inject(Match{Operation: "ListKeys"}, Drip(time.Microsecond))
 		out, err := f.ListKeys(t.Context(), nil)
 		if err != nil || len(out.Keys) != 0 {
 			t.Errorf("ListKeys = %v, %v", out, err)
@@ -218,23 +284,22 @@ func TestDrip(t *testing.T) {
 	})
 }
 
-// TestCloseEndsHanging: closing a server is not held up by a fault.
+// TestCloseEndsHanging checks that a fault does not hold up Close.
 func TestCloseEndsHanging(t *testing.T) {
 	for _, effect := range []Effect{Hang(), HangBody(), Drip(time.Hour), Delay(time.Hour)} {
 		k := New()
 		s := NewServer(k)
-		k.Inject(Match{}, effect)
+		arrive, arrived := arrival()
+		k.Inject(Match{}, arrive, effect)
 		done := make(chan error)
 		go func() {
 			_, err := s.Client().ListKeys(t.Context(), nil, func(o *kms.Options) { o.Retryer = aws.NopRetryer{} })
 			done <- err
 		}()
-		for k.Calls("") == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		<-arrived
 		s.Close()
 		if <-done == nil {
-			t.Error("an answer from a closed server")
+			t.Error("a closed server answered")
 		}
 	}
 }
