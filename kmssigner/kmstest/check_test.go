@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -52,20 +53,19 @@ func (s pkcs1Signer) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts)
 	return rsa.SignPKCS1v15(rand, s.PrivateKey, opts.HashFunc(), digest)
 }
 
-// The keys of the standard library and of filippo.io/mldsa keep the promises.
+// full reports whether tests run in their full scope, which is slow.
+var full = os.Getenv("KMSSIGN_FULL") == "1"
+
+// TestCheckSignerPrivateKeys checks keys that keep the promises: those of the
+// standard library and of filippo.io/mldsa, and softSigners.
 func TestCheckSignerPrivateKeys(t *testing.T) {
-	rsa3072, err := rsa.GenerateKey(rand.Reader, 3072)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, key := range map[string]crypto.Signer{
+	keys := map[string]crypto.Signer{
 		"P-256":      ecKey(elliptic.P256()),
 		"any digest": signsAnyDigest(ecKey(elliptic.P256())),
 		"P-384":      ecKey(elliptic.P384()),
 		"P-521":      ecKey(elliptic.P521()),
 		"secp256k1":  secpKey().ToECDSA(),
 		"RSA 2048":   rsaKey(),
-		"RSA 3072":   rsa3072,
 		"Ed25519":    edKey(),
 		"ML-DSA-44":  mldsaKey(mldsa.MLDSA44()),
 		"ML-DSA-65":  mldsaKey(mldsa.MLDSA65()),
@@ -74,7 +74,15 @@ func TestCheckSignerPrivateKeys(t *testing.T) {
 		"soft RSA":   soft(rsaKey()),
 		"soft Ed":    soft(edKey()),
 		"soft ML":    soft(mldsaKey(mldsa.MLDSA44())),
-	} {
+	}
+	if full {
+		rsa3072, err := rsa.GenerateKey(rand.Reader, 3072)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys["RSA 3072"] = rsa3072
+	}
+	for name, key := range keys {
 		if err := kmstest.CheckSigner(key); err != nil {
 			t.Errorf("%s:\n%v", name, err)
 		}
@@ -92,8 +100,9 @@ func (c *signCounter) Sign(ctx context.Context, in *kms.SignInput, optFns ...fun
 	return c.Client.Sign(ctx, in, optFns...)
 }
 
-// Every key spec that signs, in memory and over the wire. The documented number
-// of signatures is what KMS is asked for.
+// TestCheckSignerKMS checks a kmssigner.Signer with each key spec, in memory and
+// over HTTP, and the documented number of calls of KMS. The large RSA keys are slow,
+// and are checked in the full scope only.
 func TestCheckSignerKMS(t *testing.T) {
 	fake := kmstest.New()
 	server := kmstest.NewServer(fake)
@@ -111,6 +120,9 @@ func TestCheckSignerKMS(t *testing.T) {
 		types.KeySpecMlDsa65:             36,
 		types.KeySpecMlDsa87:             36,
 	} {
+		if large := spec == types.KeySpecRsa3072 || spec == types.KeySpecRsa4096; large && !full {
+			continue
+		}
 		for name, client := range map[string]kmssigner.Client{"memory": fake, "wire": server.Client()} {
 			t.Run(string(spec)+"/"+name, func(t *testing.T) {
 				t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -13,6 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
 )
+
+// full reports whether tests run in their full scope, which is slow.
+var full = os.Getenv("KMSSIGN_FULL") == "1"
 
 // api is every operation of the fake, as the SDK spells it.
 type api interface {
