@@ -7,7 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// TestMessageTypes has the rows of TestSignRefusals for the newer specs.
+// TestMessageTypes continues TestSignRefusals with the newer key specs.
 func TestMessageTypes(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		edID, dsa, secpID, hmacID := f.kms.AddKey(ed), f.kms.AddKey(mldsa44), f.kms.AddKey(secp), f.kms.AddKey(types.KeySpecHmac256)

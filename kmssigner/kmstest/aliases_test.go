@@ -69,7 +69,7 @@ func TestAliases(t *testing.T) {
 		check(t, update("alias/n", a), "UpdateAlias", "NotFoundException", "Alias "+arn("alias/n")+" is not found.")
 		check(t, remove("alias/n"), "DeleteAlias", "NotFoundException", "Alias "+arn("alias/n")+" is not found.")
 
-		// Another spec is fine, another usage or type is not.
+		// The spec of the key may change, but not its usage or type.
 		if err := update("alias/a", b); err != nil || names("alias/a") != b {
 			t.Errorf("from P-256 to RSA: %v", err)
 		}

@@ -108,7 +108,7 @@ var brokenECDSA = []brokenSigner{
 	}, []string{"SignMessage of a message of 5000 bytes with SHA-256: the signature does not verify: it is an ECDSA signature over the SHA-256 of the first 4096 bytes"}},
 }
 
-// rawSignature makes R‖S of DER.
+// rawSignature converts a signature on P-256 from DER to R‖S.
 func rawSignature(der []byte) []byte {
 	var inner cryptobyte.String
 	var r, s []byte
@@ -122,7 +122,7 @@ func rawSignature(der []byte) []byte {
 	return raw
 }
 
-// signWithNonce is ECDSA (FIPS 186-5 section 6.4.1) with a given nonce.
+// signWithNonce signs with ECDSA (FIPS 186-5 section 6.4.1) and a given nonce.
 func signWithNonce(key *ecdsa.PrivateKey, nonce *secp256k1.PrivateKey, digest []byte) []byte {
 	var d, e, r, s, inverse secp256k1.ModNScalar
 	//lint:ignore SA1019 PrivateKey.Bytes does not know this curve.

@@ -189,8 +189,8 @@ var brokenRSA = []brokenSigner{
 	}, []string{"PSSSaltLengthAuto: got an error: refused"}},
 }
 
-// signPSSWithoutSalt is RSASSA-PSS (RFC 8017 section 9.1.1) with SHA-256 and an
-// empty salt, for which crypto/rsa has no option.
+// signPSSWithoutSalt signs with RSASSA-PSS (RFC 8017 section 9.1.1), SHA-256
+// and an empty salt, for which crypto/rsa has no option.
 func signPSSWithoutSalt(key *rsa.PrivateKey, digest []byte) []byte {
 	h := sha256.Sum256(slices.Concat(make([]byte, 8), digest))
 	em := make([]byte, key.Size())
@@ -209,7 +209,7 @@ func signPSSWithoutSalt(key *rsa.PrivateKey, digest []byte) []byte {
 	return new(big.Int).Exp(new(big.Int).SetBytes(em), key.D, key.N).FillBytes(make([]byte, key.Size()))
 }
 
-// newPSS are PSS options with another salt than asked for.
+// newPSS returns PSS options with the hash of opts and a salt length.
 func newPSS(opts crypto.SignerOpts, salt int) crypto.SignerOpts {
 	return &rsa.PSSOptions{Hash: opts.HashFunc(), SaltLength: salt}
 }

@@ -12,14 +12,14 @@ import (
 	"io"
 )
 
-// The parts of a softSigner, to be replaced by broken ones.
+// The functions of a softSigner, which tests replace.
 type (
 	publicFunc func() crypto.PublicKey
 	signFunc   func(rand io.Reader, input []byte, opts crypto.SignerOpts) ([]byte, error)
 )
 
-// softSigner keeps the promises in software, and refuses what a signer over KMS
-// refuses.
+// softSigner is a signer in software. It keeps the promises, and refuses the
+// same options as a kmssigner.Signer.
 type softSigner struct {
 	public            publicFunc
 	sign, signMessage signFunc
@@ -37,8 +37,8 @@ func (s *softSigner) SignMessage(rand io.Reader, msg []byte, opts crypto.SignerO
 
 var errRefused = errors.New("refused")
 
-// soft makes a softSigner. Its sign and signMessage are independent, so that
-// breaking the one leaves the other whole.
+// soft returns a softSigner. Its sign and signMessage do not call each other,
+// so that a test can break one of them.
 func soft(key crypto.Signer) *softSigner {
 	allowed := func(opts crypto.SignerOpts) bool {
 		if opts == nil {
@@ -69,7 +69,7 @@ func soft(key crypto.Signer) *softSigner {
 	}, allowed)}
 }
 
-// hashing makes a SignMessage of a Sign.
+// hashing returns a SignMessage that calls a Sign.
 func hashing(sign signFunc, allowed func(crypto.SignerOpts) bool) signFunc {
 	return func(r io.Reader, msg []byte, opts crypto.SignerOpts) ([]byte, error) {
 		if !allowed(opts) {
@@ -98,7 +98,7 @@ func digestOf(h crypto.Hash, msg []byte) []byte {
 	return w.Sum(nil)
 }
 
-// edit makes a signFunc that changes what another gets.
+// edit returns a signFunc that changes the input of sign.
 func edit(sign signFunc, input func([]byte, crypto.SignerOpts) ([]byte, crypto.SignerOpts)) signFunc {
 	return func(r io.Reader, in []byte, opts crypto.SignerOpts) ([]byte, error) {
 		in, opts = input(in, opts)
@@ -106,7 +106,7 @@ func edit(sign signFunc, input func([]byte, crypto.SignerOpts) ([]byte, crypto.S
 	}
 }
 
-// editSig makes a signFunc that changes what another returns.
+// editSig returns a signFunc that changes the result of sign.
 func editSig(sign signFunc, change func([]byte) []byte) signFunc {
 	return func(r io.Reader, in []byte, opts crypto.SignerOpts) ([]byte, error) {
 		sig, err := sign(r, in, opts)
@@ -117,7 +117,7 @@ func editSig(sign signFunc, change func([]byte) []byte) signFunc {
 	}
 }
 
-// resize cuts or fills input to size.
+// resize truncates or pads input to size.
 func resize(input []byte, size int) []byte {
 	return append(bytes.Clone(input[:min(size, len(input))]), make([]byte, max(0, size-len(input)))...)
 }

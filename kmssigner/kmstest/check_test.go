@@ -35,7 +35,7 @@ func ExampleCheckSigner() {
 	}
 	fmt.Println(kmstest.CheckSigner(signer.WithContext(ctx)))
 
-	// A signer that knows one padding.
+	// This signer has only one padding.
 	err = kmstest.CheckSigner(pkcs1Signer{rsaKey()})
 	for violation := range strings.Lines(err.Error()) {
 		before, _, _ := strings.Cut(violation, ";")
@@ -100,9 +100,9 @@ func (c *signCounter) Sign(ctx context.Context, in *kms.SignInput, optFns ...fun
 	return c.Client.Sign(ctx, in, optFns...)
 }
 
-// TestCheckSignerKMS checks a kmssigner.Signer with each key spec, in memory and
-// over HTTP, and the documented number of calls of KMS. The large RSA keys are slow,
-// and are checked in the full scope only.
+// TestCheckSignerKMS checks a kmssigner.Signer with each key spec, in memory
+// and over HTTP, and the documented number of calls of KMS. The large RSA keys
+// are slow, and are checked in the full scope only.
 func TestCheckSignerKMS(t *testing.T) {
 	fake := kmstest.New()
 	server := kmstest.NewServer(fake)
@@ -142,8 +142,8 @@ func TestCheckSignerKMS(t *testing.T) {
 	}
 }
 
-// counter counts the signatures of a MessageSigner that refuses no more than
-// its key does.
+// counter is a MessageSigner that counts its signatures. It refuses only what
+// its key refuses.
 type counter struct {
 	crypto.Signer
 	made *atomic.Int64
@@ -161,6 +161,7 @@ func (c counter) SignMessage(rand io.Reader, msg []byte, opts crypto.SignerOpts)
 	return crypto.SignMessage(struct{ crypto.Signer }{c}, rand, msg, opts)
 }
 
+// TestCheckSignerCost checks the documented maximum of signatures.
 func TestCheckSignerCost(t *testing.T) {
 	const documented = 60
 	for _, key := range []crypto.Signer{ecKey(elliptic.P256()), rsaKey(), edKey(), mldsaKey(mldsa.MLDSA44())} {
@@ -173,15 +174,16 @@ func TestCheckSignerCost(t *testing.T) {
 	}
 }
 
-// A brokenSigner breaks one promise, and no other.
+// A brokenSigner breaks one promise.
 type brokenSigner struct {
 	name  string
 	key   func() crypto.Signer
 	spoil func(s *softSigner, key crypto.Signer)
-	want  []string // each violation has one of them, and each is in one
+	want  []string // each violation contains one of these, and each of these is in one
 }
 
-// Each broken signer is caught, for what it breaks and for nothing else.
+// TestCheckSignerBroken checks that CheckSigner finds what each broken signer
+// breaks, and nothing else.
 func TestCheckSignerBroken(t *testing.T) {
 	for _, tt := range slices.Concat(brokenPublic, brokenAnyKey, brokenRSA, brokenECDSA, brokenEd25519, brokenMLDSA) {
 		t.Run(tt.name, func(t *testing.T) {
@@ -211,6 +213,7 @@ func TestCheckSignerBroken(t *testing.T) {
 	}
 }
 
+// TestCheckSignerNil checks signers that are nil or incomplete.
 func TestCheckSignerNil(t *testing.T) {
 	half := &ecdsa.PrivateKey{PublicKey: ecKey(elliptic.P256()).PublicKey} // its Sign panics
 	for _, signer := range []crypto.Signer{nil, (*rsa.PrivateKey)(nil), (*ecdsa.PrivateKey)(nil), ed25519.PrivateKey(nil), half} {
@@ -220,8 +223,8 @@ func TestCheckSignerNil(t *testing.T) {
 	}
 }
 
-// Only the standard library's own types may panic: a type around one of them is
-// another type.
+// TestCheckSignerWrapped checks that a type that wraps a key of the standard
+// library must not panic.
 func TestCheckSignerWrapped(t *testing.T) {
 	for _, key := range []crypto.Signer{rsaKey(), edKey()} {
 		err := kmstest.CheckSigner(struct{ crypto.Signer }{key})
@@ -239,7 +242,7 @@ func TestCheckSignerWrapped(t *testing.T) {
 	}
 }
 
-// The signer's own error can be had from a violation.
+// TestCheckSignerErrors checks that violations wrap the error of the signer.
 func TestCheckSignerErrors(t *testing.T) {
 	fake := kmstest.New()
 	keyID := fake.AddKey(types.KeySpecEccNistP256)

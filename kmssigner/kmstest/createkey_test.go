@@ -125,8 +125,8 @@ func TestCreateKeyRefusals(t *testing.T) {
 	})
 }
 
-// TestPendingImport: a key whose material is to be imported can be looked at and
-// little else.
+// TestPendingImport checks that a key without its material can be described but
+// not used.
 func TestPendingImport(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		ctx := t.Context()
@@ -139,7 +139,7 @@ func TestPendingImport(t *testing.T) {
 			t.Errorf("%+v", md)
 		}
 		if got := f.describe(f.imported(types.KeySpecSymmetricDefault)).CurrentKeyMaterialId; got != nil {
-			t.Errorf("material %s before there is any", *got)
+			t.Errorf("a key without material has the material ID %s", *got)
 		}
 		id, pending := *md.KeyId, *md.Arn+" is pending import."
 		_, err = f.EnableKey(ctx, &kms.EnableKeyInput{KeyId: &id})

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// TestHighS: KMS does not normalise s, so verifiers that demand a low s must be
-// seen to fail, and half of all signatures have a high one.
+// TestHighS checks that some signatures have an s in the upper half of its
+// range, as in KMS.
 func TestHighS(t *testing.T) {
 	k := New()
 	f := fake{k, k, t}

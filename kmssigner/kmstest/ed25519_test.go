@@ -36,17 +36,17 @@ func TestEd25519(t *testing.T) {
 			t.Error("two signatures of one message differ")
 		}
 
-		// Ed25519ph: the digest that the caller sends is hashed again, so it is the
-		// message of Ed25519ph and not its pre-hash.
+		// KMS hashes the digest again, so the digest is the message of
+		// Ed25519ph and not its pre-hash.
 		once := sha512.Sum512(msg)
 		twice := sha512.Sum512(once[:])
 		sigPH := f.mustSign(&kms.SignInput{KeyId: &id, Message: once[:], MessageType: predig, SigningAlgorithm: edPH})
 		opts := &ed25519.Options{Hash: crypto.SHA512}
 		if err := ed25519.VerifyWithOptions(public, twice[:], sigPH, opts); err != nil {
-			t.Errorf("hashed twice: %v", err)
+			t.Errorf("the hash of the digest is not the pre-hash of Ed25519ph: %v", err)
 		}
 		if ed25519.VerifyWithOptions(public, once[:], sigPH, opts) == nil {
-			t.Error("hashed once")
+			t.Error("the digest is the pre-hash of Ed25519ph")
 		}
 
 		for _, in := range []*kms.VerifyInput{

@@ -18,7 +18,7 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// A KMS in memory takes the place of a *kms.Client behind an interface.
+// This example uses a KMS in memory in place of a *kms.Client.
 func Example() {
 	ctx := context.Background()
 	client := kmstest.New() // in production: kms.NewFromConfig(cfg)
@@ -44,7 +44,7 @@ func Example() {
 	digest := sha256.Sum256(msg)
 	fmt.Println(ecdsa.VerifyASN1(public.(*ecdsa.PublicKey), digest[:], signed.Signature))
 
-	// What KMS refuses, the fake refuses.
+	// The fake refuses to sign with a disabled key, as KMS does.
 	_, err = client.DisableKey(ctx, &kms.DisableKeyInput{KeyId: aws.String(keyID)})
 	if err != nil {
 		log.Fatal(err)
@@ -61,7 +61,7 @@ func Example() {
 	// true
 }
 
-// A Server takes the place of KMS for code that makes its own client.
+// This example uses a Server for code that makes its own client.
 func ExampleNewServer() {
 	ctx := context.Background()
 	server := kmstest.NewServer(kmstest.New())
@@ -94,7 +94,7 @@ func ExampleNewServer() {
 	// Output: 256 true
 }
 
-// Throttled twice, a client that retries three times gets through.
+// This example throttles a client that makes up to three attempts.
 func ExampleKMS_Inject_throttling() {
 	ctx := context.Background()
 	fake := kmstest.New()
@@ -103,7 +103,7 @@ func ExampleKMS_Inject_throttling() {
 	defer server.Close()
 
 	cfg := server.Config()
-	cfg.Retryer = func() aws.Retryer { // the SDK's own, but without the waits
+	cfg.Retryer = func() aws.Retryer { // that of the SDK, without waiting
 		return retry.NewStandard(func(o *retry.StandardOptions) {
 			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
 		})
@@ -118,8 +118,8 @@ func ExampleKMS_Inject_throttling() {
 	// Output: <nil> 3
 }
 
-// An alias moves to another key between two calls of a program that signs by it:
-// the answer names the key that signed.
+// This example moves an alias to another key between two calls. The answer
+// names the key that signed.
 func ExampleKMS_UpdateAlias() {
 	ctx := context.Background()
 	fake := kmstest.New()
@@ -147,7 +147,8 @@ func ExampleKMS_UpdateAlias() {
 	// Output: false
 }
 
-// A Region dies and comes back. The replica in another one signs all the while.
+// In this example a Region fails and recovers, while the replica in another
+// Region signs.
 func ExampleKMS_Region() {
 	ctx := context.Background()
 	virginia := kmstest.New()

@@ -47,8 +47,7 @@ func codeOf(err error) string {
 	return ""
 }
 
-// TestEffects has one row for each thing that can go wrong: what the caller of
-// the SDK sees of it.
+// TestEffects checks what a caller of the SDK sees of each effect.
 func TestEffects(t *testing.T) {
 	for _, tt := range []struct {
 		reason  string
@@ -304,8 +303,8 @@ func TestCloseEndsHanging(t *testing.T) {
 	}
 }
 
-// TestWrongResults: a signature, a MAC or a public key that is well-formed, and
-// not what was asked for.
+// TestWrongResults checks effects that answer with a well-formed signature, MAC
+// or public key that is wrong.
 func TestWrongResults(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		id, other := f.kms.AddKey(p256), f.kms.AddKey(p256)
@@ -336,12 +335,12 @@ func TestWrongResults(t *testing.T) {
 			t.Error("OtherMessage: not a signature of another message")
 		}
 		if sig := f.mustSign(signInput(id, msg, es256)); !valid(own, msg, sig) {
-			t.Error("a fault that was removed is still there")
+			t.Error("a fault that was removed still applies")
 		}
 
 		remove := f.kms.Inject(Match{Operation: "GetPublicKey"}, OtherKey(other))
 		if got := f.publicKey(id); !reflect.DeepEqual(got.PublicKey, f.publicKey(other).PublicKey) || *got.KeyId != f.kms.arn("key/"+id) {
-			t.Error("OtherKey: not the public key of the other key under the KeyId of the one")
+			t.Error("OtherKey: not the public key of the other key, or its KeyId")
 		}
 		remove()
 		before := f.publicKey(id).PublicKey
@@ -351,7 +350,7 @@ func TestWrongResults(t *testing.T) {
 		}
 		remove()
 		if !slices.Equal(f.publicKey(id).PublicKey, before) {
-			t.Error("Corrupt: has changed the key itself")
+			t.Error("Corrupt changed the key")
 		}
 
 		mac := func(e Effect, id string, msg []byte) []byte {
@@ -373,7 +372,7 @@ func TestWrongResults(t *testing.T) {
 			t.Error("Corrupt: not one bit")
 		}
 
-		// Where an effect makes no sense it says so.
+		// An effect that cannot be applied to an operation is an error.
 		for _, e := range []Effect{OtherKey(h), OtherKey("alias/none")} {
 			remove := f.kms.Inject(Match{Operation: "Sign"}, e)
 			_, err := f.Sign(t.Context(), signInput(id, msg, es256))
@@ -401,7 +400,7 @@ func TestWrongResults(t *testing.T) {
 	})
 }
 
-// TestMatch: which of a row of calls a fault hits.
+// TestMatch checks which calls in a sequence a fault applies to.
 func TestMatch(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		a, b := f.kms.AddKey(p256), f.kms.AddKey(p256)
@@ -457,7 +456,7 @@ func TestMatch(t *testing.T) {
 			t.Error(err)
 		}
 
-		// Two faults are two: one after the other, or both at once.
+		// Several faults apply, one after the other or at once.
 		f.kms.Inject(Match{Times: 1}, Throttle())
 		f.kms.Inject(Match{Skip: 1, Times: 1}, Fail(&types.KMSInternalException{}))
 		f.kms.Inject(Match{Times: 2}, Status(418))
@@ -470,7 +469,7 @@ func TestMatch(t *testing.T) {
 	})
 }
 
-// TestRetries: each attempt of a client that retries is a call.
+// TestRetries checks that each attempt of a client that retries is a call.
 func TestRetries(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		id := f.kms.AddKey(p256)
@@ -501,7 +500,8 @@ func TestRetries(t *testing.T) {
 	})
 }
 
-// TestReplacedIsNotRun: what an error takes the place of has no effects.
+// TestReplacedIsNotRun checks that an operation does not run if an effect
+// replaces it.
 func TestReplacedIsNotRun(t *testing.T) {
 	k := New()
 	for _, e := range []Effect{Throttle(), Respond(200, "{}"), Reset()} {
@@ -512,13 +512,14 @@ func TestReplacedIsNotRun(t *testing.T) {
 	if len(k.keys) != 0 {
 		t.Errorf("%d keys", len(k.keys))
 	}
-	k.Inject(Match{}, Cut()) // but here only the answer is lost
+	k.Inject(Match{}, Cut()) // the operation runs, and its answer is lost
 	k.CreateKey(t.Context(), nil)
 	if len(k.keys) != 1 {
 		t.Errorf("%d keys", len(k.keys))
 	}
 }
 
+// TestInjectPanics checks that Inject panics if an operation does not exist.
 func TestInjectPanics(t *testing.T) {
 	defer func() {
 		if recover() == nil {
@@ -528,8 +529,8 @@ func TestInjectPanics(t *testing.T) {
 	New().Inject(Match{Operation: "sign"}, Throttle())
 }
 
-// TestFaultsConcurrently: of many calls at once, exactly as many are hit as was
-// said.
+// TestFaultsConcurrently checks the number of concurrent calls that a fault
+// applies to.
 func TestFaultsConcurrently(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		id := f.kms.AddKey(p256)

@@ -18,7 +18,7 @@ import (
 // full reports whether tests run in their full scope, which is slow.
 var full = os.Getenv("KMSSIGN_FULL") == "1"
 
-// api is every operation of the fake, as the SDK spells it.
+// api has all operations of the fake.
 type api interface {
 	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
 	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
@@ -47,15 +47,14 @@ var (
 	_ api = (*kms.Client)(nil)
 )
 
-// fake is one backend under test.
+// fake is a backend under test.
 type fake struct {
 	api
 	kms *KMS
 	t   *testing.T
 }
 
-// onBoth runs a test on a KMS as a value, and through the SDK's client and a
-// Server.
+// onBoth runs a test on a KMS, and on a client of the SDK for a Server.
 func onBoth(t *testing.T, test func(t *testing.T, f fake), optFns ...func(*Options)) {
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
@@ -94,7 +93,7 @@ func (f fake) scheduleDeletion(id string) {
 	}
 }
 
-// create makes a key that AddKey would not.
+// create makes a key with a usage that AddKey does not choose.
 func (f fake) create(spec types.KeySpec, usage types.KeyUsageType) string {
 	f.t.Helper()
 	out, err := f.CreateKey(f.t.Context(), &kms.CreateKeyInput{KeySpec: spec, KeyUsage: usage})
@@ -104,8 +103,7 @@ func (f fake) create(spec types.KeySpec, usage types.KeyUsageType) string {
 	return *out.KeyMetadata.KeyId
 }
 
-// check demands an error with a code and a text, in the chain that the SDK's
-// client gives every error of the service.
+// check checks that err has a code and a text, and the error chain of the SDK.
 func check(t *testing.T, err error, operation, code, message string) {
 	t.Helper()
 	var op *smithy.OperationError
@@ -129,7 +127,7 @@ func signInput(id string, msg []byte, alg types.SigningAlgorithmSpec) *kms.SignI
 	return &kms.SignInput{KeyId: &id, Message: msg, SigningAlgorithm: alg}
 }
 
-// Short names for the tables.
+// Short names for tables.
 const (
 	p256    = types.KeySpecEccNistP256
 	p384    = types.KeySpecEccNistP384
@@ -171,7 +169,8 @@ func (f fake) mustSign(in *kms.SignInput) []byte {
 	return out.Signature
 }
 
-// checkPrefix is check for a text that may end in a star, for the rest.
+// checkPrefix is check with a text in which {op} stands for the operation and a
+// star at the end for any text.
 func checkPrefix(t *testing.T, err error, operation, code, message string) {
 	t.Helper()
 	message = strings.ReplaceAll(message, "{op}", operation)
@@ -193,7 +192,7 @@ const (
 
 func inChina(o *Options) { o.Region = "cn-north-1" }
 
-// there is f in another Region, in memory or on the wire as f is.
+// there returns f for another Region, in memory or over HTTP like f.
 func (f fake) there(region string) fake {
 	k := f.kms.Region(region)
 	if f.api == api(f.kms) {
@@ -228,7 +227,7 @@ func replicate(f fake, id, region string) (*kms.ReplicateKeyOutput, error) {
 	return f.ReplicateKey(f.t.Context(), &kms.ReplicateKeyInput{KeyId: &id, ReplicaRegion: &region})
 }
 
-// imported makes a key that waits for its material.
+// imported makes a key in the state PendingImport.
 func (f fake) imported(spec types.KeySpec) string {
 	f.t.Helper()
 	out, err := f.CreateKey(f.t.Context(), &kms.CreateKeyInput{KeySpec: spec, KeyUsage: specs[spec].usages[0], Origin: types.OriginTypeExternal})

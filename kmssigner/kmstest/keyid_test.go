@@ -9,8 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// TestKeyIDs resolves every form of key identifier, as Sign does and as every
-// other operation does that takes aliases.
+// TestKeyIDs checks each form of key identifier.
 func TestKeyIDs(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		id := f.kms.AddKey(p256)
@@ -66,13 +65,13 @@ func TestKeyIDs(t *testing.T) {
 				}
 			})
 		}
-		// The errors that Sign has do not include InvalidArnException.
+		// Sign has no InvalidArnException.
 		_, err := f.Sign(t.Context(), signInput("arn:aws-cn:s3:::bucket", []byte("m"), es256))
 		check(t, err, "Sign", "NotFoundException", "Invalid arn arn:aws-cn:s3:::bucket")
 	}, func(o *Options) { o.Region, o.AccountID = "cn-north-1", "444455556666" })
 }
 
-// TestNoAliases: the operations that change a key take its id or ARN only.
+// TestNoAliases checks that operations that change a key do not take an alias.
 func TestNoAliases(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		f.alias("alias/a", f.kms.AddKey(p256))

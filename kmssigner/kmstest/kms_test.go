@@ -14,6 +14,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
+// TestErrorChain checks the error chain of errors of KMS and of the SDK.
 func TestErrorChain(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		id := f.kms.AddKey(types.KeySpecEccNistP256)
@@ -22,32 +23,33 @@ func TestErrorChain(t *testing.T) {
 		check(t, err, "Sign", "DisabledException", f.kms.arn("key/"+id)+" is disabled.")
 		var disabled *types.DisabledException
 		if !errors.As(err, &disabled) || disabled.ErrorFault() != smithy.FaultClient {
-			t.Errorf("a modelled error has no type of its own: %v", err)
+			t.Errorf("got %v, want a DisabledException", err)
 		}
 
 		in := signInput(id, []byte("m"), "NONE")
 		_, err = f.Sign(t.Context(), in)
 		var generic *smithy.GenericAPIError
 		if !errors.As(err, &generic) || generic.Code != "ValidationException" {
-			t.Errorf("an error outside the model is not generic: %v", err)
+			t.Errorf("got %v, want a GenericAPIError", err)
 		}
 
 		_, err = f.Sign(t.Context(), nil)
 		var params smithy.InvalidParamsError
 		if !errors.As(err, &params) || params.Len() != 3 {
-			t.Errorf("a nil input gives %v, want the SDK's own three complaints", err)
+			t.Errorf("a nil input: got %v, want the three errors of the SDK", err)
 		}
 	})
 }
 
+// TestContext checks calls whose context has ended before.
 func TestContext(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		id := f.kms.AddKey(types.KeySpecEccNistP256)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err := f.Sign(ctx, signInput(id, []byte("m"), types.SigningAlgorithmSpecEcdsaSha256))
-		// The SDK looks at the context before it makes a request, so there is
-		// no more in this chain.
+		// The SDK checks the context before it makes a request, so the chain
+		// has no other error.
 		var op *smithy.OperationError
 		if !errors.As(err, &op) || op.Err != context.Canceled {
 			t.Errorf("cancelled: %v", err)
@@ -61,8 +63,8 @@ func TestContext(t *testing.T) {
 	})
 }
 
-// TestCancelInFlight: a context that ends while a request is made gives the
-// error that net/http's failure gives.
+// TestCancelInFlight checks the error chain if the context ends during the
+// request.
 func TestCancelInFlight(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -82,6 +84,7 @@ func TestCancelInFlight(t *testing.T) {
 	})
 }
 
+// TestRequestID checks that each answer has a request ID of its own.
 func TestRequestID(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		seen := map[string]bool{}
@@ -99,6 +102,7 @@ func TestRequestID(t *testing.T) {
 	})
 }
 
+// TestCallOptions checks that per-call options apply.
 func TestCallOptions(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		called := false
@@ -109,8 +113,9 @@ func TestCallOptions(t *testing.T) {
 	})
 }
 
+// TestPanics checks that New and AddKey panic on invalid arguments.
 func TestPanics(t *testing.T) {
-	for name, slip := range map[string]func(){
+	for name, f := range map[string]func(){
 		"account id": func() { New(func(o *Options) { o.AccountID = "1234" }) },
 		"key spec":   func() { New().AddKey("ROT_13") },
 		"Region":     func() { New().AddKey(types.KeySpecSm2) }, // SM2 is for China
@@ -121,7 +126,7 @@ func TestPanics(t *testing.T) {
 					t.Errorf("no panic on a bad %s", name)
 				}
 			}()
-			slip()
+			f()
 		}()
 	}
 }

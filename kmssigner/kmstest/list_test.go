@@ -81,7 +81,8 @@ func TestListAliases(t *testing.T) {
 				}
 				got = append(got, *e.AliasName)
 			}
-			// Aliases that come and go between pages do not upset the rest.
+			// Aliases that are created or deleted between pages do not shift
+			// the rest.
 			f.DeleteAlias(t.Context(), &kms.DeleteAliasInput{AliasName: aws.String("alias/49")})
 		}
 		if !slices.Equal(pages, []int{50, 1}) || !slices.Equal(got, want) {

@@ -12,17 +12,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// matrix is what KMS answers on the wire to the combinations of key, operation
-// and request. A row has the columns
+// matrix has the answers of KMS to combinations of key, operation and request.
+// A row has the columns
 //
 //	key  state  operation  algorithm  message type  length  dry run  answer
 //
-// where a key is a spec and, unless it is the one of AddKey, a usage; a list with
-// commas stands for a row for each of its elements; and - is a member that is not
-// there, and "" is one that is empty. The answer is ok or a code and a text, in which {arn}, {op}, {alg},
-// {spec}, {type} and {usage} stand for the row's own. Verify and VerifyMac get a
-// good signature, except for the operations Verify! and VerifyMac!, which get one
-// with a changed bit.
+// A key is a spec, followed by a usage if AddKey chooses another. A list with
+// commas stands for one row for each of its elements. A member - is absent, and
+// "" is empty. The answer is ok, or a code and a text in which {arn}, {op},
+// {alg}, {spec}, {type} and {usage} stand for those of the row. Verify and
+// VerifyMac get a valid signature or MAC, and Verify! and VerifyMac! one with a
+// flipped bit.
 const matrix = `
 # Every algorithm of every spec, RAW, of 1 to 4096 bytes.
 RSA_2048,RSA_3072,RSA_4096 Enabled Sign,Verify RSASSA_PKCS1_V1_5_SHA_256,RSASSA_PKCS1_V1_5_SHA_384,RSASSA_PKCS1_V1_5_SHA_512 -,RAW 33 - ok
@@ -133,7 +133,7 @@ HMAC_224,HMAC_256,HMAC_384,HMAC_512,SYMMETRIC_DEFAULT Enabled,Disabled GetPublic
 RSA_2048,RSA_2048/ENCRYPT_DECRYPT,ECC_NIST_P256,ECC_NIST_P256/KEY_AGREEMENT,ECC_SECG_P256K1,ECC_NIST_EDWARDS25519,ML_DSA_44,ML_KEM_512,HMAC_256,SYMMETRIC_DEFAULT Enabled,Disabled,PendingDeletion DescribeKey - - - - ok
 `
 
-// members of the answers, always there and never more.
+// answered has the members of the answers.
 var answered = map[string][]string{
 	"Sign":        {"KeyId", "Signature", "SigningAlgorithm"},
 	"Verify":      {"KeyId", "SignatureValid", "SigningAlgorithm"},
@@ -141,6 +141,7 @@ var answered = map[string][]string{
 	"VerifyMac":   {"KeyId", "MacAlgorithm", "MacValid"},
 }
 
+// TestMatrix checks the answers in matrix over HTTP.
 func TestMatrix(t *testing.T) {
 	t.Parallel()
 	k := New()
@@ -167,7 +168,7 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// product expands lists with commas.
+// product expands the lists of a row.
 func product(fields []string) [][]string {
 	rows := [][]string{nil}
 	for _, f := range fields {
@@ -182,7 +183,7 @@ func product(fields []string) [][]string {
 	return rows
 }
 
-// matrixKeys makes each key of the matrix once.
+// matrixKeys holds the keys of the matrix.
 type matrixKeys struct {
 	t    *testing.T
 	k    *KMS
@@ -293,7 +294,8 @@ func (m *matrixKeys) check(s *Server, row []string, answer string) {
 	}
 }
 
-// result signs msg, or returns anything where that cannot be done.
+// result returns a signature or MAC of msg, or other bytes if the fake refuses
+// to make one.
 func (m *matrixKeys) result(op, id, alg, mt string, msg []byte) []byte {
 	if op == "Verify" {
 		in := &kms.SignInput{KeyId: &id, Message: msg, SigningAlgorithm: types.SigningAlgorithmSpec(alg)}

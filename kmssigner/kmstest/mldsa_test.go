@@ -58,7 +58,7 @@ func TestMLDSA(t *testing.T) {
 					if err := mldsa.Verify(public, msg, sig, nil); err != nil {
 						t.Error(err)
 					}
-					// The modes are interchangeable: sign one way, verify the other.
+					// A signature of either message type verifies with both.
 					for t0, msg := range map[types.MessageType][]byte{"": msg, raw: msg, mu: rep} {
 						if err := verify(id, t0, msg, sig); err != nil {
 							t.Errorf("Verify %q: %v", t0, err)

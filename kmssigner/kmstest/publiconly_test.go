@@ -10,7 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// TestPublicOnly: the keys that the fake cannot use are well-formed.
+// TestPublicOnly checks that public keys that the fake cannot use are
+// well-formed.
 func TestPublicOnly(t *testing.T) {
 	k := New(inChina)
 	f := fake{k, k, t}
@@ -31,7 +32,7 @@ func TestPublicOnly(t *testing.T) {
 			t.Errorf("%s: %v", spec, err)
 		}
 	}
-	// SM2: RFC 5480 with the curve 1.2.156.10197.1.301.
+	// An SM2 key is encoded as in RFC 5480, with the curve 1.2.156.10197.1.301.
 	const prefix = "3059301306072a8648ce3d020106082a811ccf5501822d034200"
 	if got := hex.EncodeToString(f.publicKey(k.AddKey(types.KeySpecSm2)).PublicKey); len(got) != 2*91 || !strings.HasPrefix(got, prefix+"04") {
 		t.Errorf("SM2: SPKI %s", got)

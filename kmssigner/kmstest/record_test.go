@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 )
 
+// TestRequests checks the record of calls.
 func TestRequests(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		id := f.kms.AddKey(p256) // not a call
@@ -33,7 +34,7 @@ func TestRequests(t *testing.T) {
 	})
 }
 
-// TestRequestsBound: a long test does not collect its requests for ever.
+// TestRequestsBound checks that the number of recorded requests is bounded.
 func TestRequestsBound(t *testing.T) {
 	k := New()
 	for range maxRequests + 5 {

@@ -11,7 +11,7 @@ func TestRegions(t *testing.T) {
 	k := New(func(o *Options) { o.AccountID = "444455556666" })
 	eu := k.Region("eu-west-1")
 	if k.Region("us-east-1") != k || k.Region("eu-west-1") != eu || eu.Region("us-east-1") != k || eu == k {
-		t.Error("a Region is not one fake")
+		t.Error("Region does not return the same KMS at each call")
 	}
 	if got := eu.arn("key/x"); got != "arn:aws:kms:eu-west-1:444455556666:key/x" {
 		t.Error(got)
@@ -22,7 +22,7 @@ func TestRegions(t *testing.T) {
 	_, err = eu.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String(k.arn("key/" + id))})
 	check(t, err, "DescribeKey", "NotFoundException", "Invalid arn us-east-1")
 
-	// Faults and records are the Region's.
+	// Faults and the record of calls are separate for each Region.
 	k.Inject(Match{}, Throttle())
 	if _, err := eu.ListKeys(t.Context(), nil); err != nil {
 		t.Error(err)

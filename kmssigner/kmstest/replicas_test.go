@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// TestReplicas: a replica has the id and the material of its primary, and all
-// else is its own.
+// TestReplicas checks that a replica shares the ID and the material of its
+// primary key and nothing else.
 func TestReplicas(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		id := f.multiRegion(p256, signVerify)
@@ -49,7 +49,7 @@ func TestReplicas(t *testing.T) {
 			t.Errorf("replica %+v\nwant    %+v", got, &want)
 		}
 
-		// The primary and every replica list all of them, in order.
+		// The primary key and each replica list all of them, sorted.
 		if _, err := replicate(f, id, "ap-southeast-2"); err != nil {
 			t.Fatal(err)
 		}
@@ -66,9 +66,9 @@ func TestReplicas(t *testing.T) {
 			}
 		}
 
-		// One key pair: what one signs, another verifies.
+		// The primary key verifies a signature by the replica.
 		if !bytes.Equal(f.publicKey(id).PublicKey, eu.publicKey(id).PublicKey) || *eu.publicKey(id).KeyId != arn("eu-west-1") {
-			t.Error("another public key, or its ARN is not of the Region")
+			t.Error("the replica has another public key, or a wrong ARN")
 		}
 		sig := eu.mustSign(signInput(id, []byte("m"), es256))
 		if _, err := f.Verify(t.Context(), &kms.VerifyInput{KeyId: &id, Message: []byte("m"), Signature: sig, SigningAlgorithm: es256}); err != nil {
@@ -79,7 +79,7 @@ func TestReplicas(t *testing.T) {
 		f.disable(id)
 		f.alias("alias/a", id)
 		if md := eu.describe(id); !md.Enabled {
-			t.Error("disabled in one Region, disabled in another")
+			t.Error("the replica is disabled too")
 		}
 		eu.mustSign(signInput(id, []byte("m"), es256))
 		_, err = eu.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String("alias/a")})
@@ -91,7 +91,7 @@ func TestReplicas(t *testing.T) {
 			}
 		}
 
-		// A primary does not go before its replicas.
+		// A primary key is deleted after its replicas.
 		deleted, err := f.ScheduleKeyDeletion(t.Context(), &kms.ScheduleKeyDeletionInput{KeyId: &id, PendingWindowInDays: aws.Int32(8)})
 		if err != nil || deleted.KeyState != types.KeyStatePendingReplicaDeletion || deleted.DeletionDate != nil || *deleted.PendingWindowInDays != 8 {
 			t.Errorf("ScheduleKeyDeletion = %+v, %v", deleted, err)
@@ -117,7 +117,7 @@ func TestReplicas(t *testing.T) {
 	})
 }
 
-// TestReplicaMaterial: every type of key can be multi-Region.
+// TestReplicaMaterial checks that keys of all types can be replicated.
 func TestReplicaMaterial(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		eu := f.there("eu-west-1")

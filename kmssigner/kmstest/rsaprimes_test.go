@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPrimes checks that the primes of the table are prime, differ and are suitable
-// for RSA. Only the full scope checks all of them.
+// TestPrimes checks that the primes of the table are prime, differ and are
+// suitable for RSA. Only the full scope checks all of them.
 func TestPrimes(t *testing.T) {
 	t.Parallel()
 	e := big.NewInt(65537)
@@ -59,8 +59,8 @@ func TestPairs(t *testing.T) {
 	}
 }
 
-// TestKeysDiffer checks that the RSA keys of two fakes differ, so that a signature
-// by one does not verify with the key of the other.
+// TestKeysDiffer checks that the RSA keys of two fakes differ, so that a
+// signature by one does not verify with the key of the other.
 func TestKeysDiffer(t *testing.T) {
 	a, b := New(), New()
 	seen := map[string]bool{}
@@ -71,7 +71,7 @@ func TestKeysDiffer(t *testing.T) {
 				t.Error(err)
 			}
 			if seen[key.N.String()] {
-				t.Error("a modulus came twice")
+				t.Error("two keys have the same modulus")
 			}
 			seen[key.N.String()] = true
 		}

@@ -29,8 +29,8 @@ func derOf(r, s *big.Int) []byte {
 	return b.BytesOrPanic()
 }
 
-// TestSecp256k1Verify holds the verification of the fake against that of the
-// library, which is other code, in the cases where ECDSA verifiers go wrong.
+// TestSecp256k1Verify compares the verification of the fake with that of the
+// library and of crypto/ecdsa, in cases that ECDSA verifiers get wrong.
 func TestSecp256k1Verify(t *testing.T) {
 	m, err := generateSecp256k1()
 	if err != nil {
@@ -52,8 +52,8 @@ func TestSecp256k1Verify(t *testing.T) {
 	add := func(x, y *big.Int) *big.Int { return new(big.Int).Add(x, y) }
 	neg := func(x *big.Int) *big.Int { return new(big.Int).Sub(n, x) }
 
-	// With the nonce 1, whose r is the x-coordinate of G, the digest 1 - r*d gives
-	// s = 1: such a small s plus n still has 32 bytes.
+	// With the nonce 1, whose r is the x-coordinate of G, the digest 1 - r*d
+	// gives s = 1. The sum of this s and n has 32 bytes.
 	rG := secp256k1.Params().Gx
 	d := new(big.Int).SetBytes(key.private.Serialize())
 	small := new(big.Int).Mul(rG, d)
@@ -110,7 +110,7 @@ func TestSecp256k1(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		id := f.kms.AddKey(secp)
 		out := f.publicKey(id)
-		// RFC 5480 with the curve 1.3.132.0.10; crypto/x509 cannot read it.
+		// The key is encoded as in RFC 5480, with the curve 1.3.132.0.10.
 		const prefix = "3056301006072a8648ce3d020106052b8104000a034200"
 		if got := hex.EncodeToString(out.PublicKey); len(out.PublicKey) != 88 || !strings.HasPrefix(got, prefix+"04") {
 			t.Fatalf("SPKI %s", got)

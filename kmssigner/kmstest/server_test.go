@@ -7,7 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 )
 
-// TestServers: several servers of one KMS, and a closed one.
+// TestServers checks several servers of one KMS, and a closed server.
 func TestServers(t *testing.T) {
 	k := New()
 	id := k.AddKey(p256)

@@ -21,8 +21,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// TestSignatures has the standard library judge the signatures, of a message
-// and of its digest, for each spec with each of its algorithms.
+// TestSignatures verifies signatures of messages and of digests with the
+// standard library, for each RSA and NIST curve spec and each of its
+// algorithms.
 func TestSignatures(t *testing.T) {
 	for _, tt := range []struct {
 		spec types.KeySpec
@@ -79,7 +80,7 @@ func testSignatures(t *testing.T, f fake, spec types.KeySpec, algs []types.Signi
 				if err := verifyStd(public, alg, digest, sig); err != nil {
 					t.Errorf("%s over %d bytes: %v", alg, n, err)
 				}
-				// The two modes are interchangeable for Verify too.
+				// A signature of either message type verifies with both.
 				for _, in := range []*kms.VerifyInput{
 					{Message: msg},
 					{Message: msg, MessageType: raw},
@@ -114,8 +115,8 @@ func hashOf(alg types.SigningAlgorithmSpec) crypto.Hash {
 	return 0
 }
 
-// verifyStd verifies a signature with the standard library. As in KMS, the salt of
-// PSS is as long as the hash.
+// verifyStd verifies a signature with the standard library. As in KMS, the salt
+// of PSS is as long as the hash.
 func verifyStd(public any, alg types.SigningAlgorithmSpec, digest, sig []byte) error {
 	hash := hashOf(alg)
 	switch public := public.(type) {
@@ -133,8 +134,8 @@ func verifyStd(public any, alg types.SigningAlgorithmSpec, digest, sig []byte) e
 	return fmt.Errorf("public key of type %T", public)
 }
 
-// TestSignRefusals has one row for each reason for which KMS refuses to sign.
-// The same reasons hold for Verify, in the same order.
+// TestSignRefusals has a row for each reason for which KMS refuses to sign or
+// to verify.
 func TestSignRefusals(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		ec, ec384, rsa := f.kms.AddKey(p256), f.kms.AddKey(p384), f.kms.AddKey(rsa2048)
@@ -239,7 +240,7 @@ func TestSignRefusals(t *testing.T) {
 			t.Run(tt.reason, func(t *testing.T) {
 				out, err := f.Sign(t.Context(), &tt.in)
 				if out != nil {
-					t.Errorf("an answer beside the error: %+v", out)
+					t.Errorf("got an output and an error: %+v", out)
 				}
 				checkPrefix(t, err, "Sign", tt.code, tt.message)
 				if tt.code == "DryRunOperationException" {
@@ -253,8 +254,8 @@ func TestSignRefusals(t *testing.T) {
 	})
 }
 
-// TestVerifyRefusals: a signature that does not verify is an error, without any
-// text, and never an answer of false.
+// TestVerifyRefusals checks that the answer to an invalid signature is an error
+// without a text.
 func TestVerifyRefusals(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		ec, other, rs := f.kms.AddKey(p256), f.kms.AddKey(p256), f.kms.AddKey(rsa2048)
@@ -301,7 +302,7 @@ func TestVerifyRefusals(t *testing.T) {
 	})
 }
 
-// TestConcurrent is for the race detector.
+// TestConcurrent calls all operations concurrently, for the race detector.
 func TestConcurrent(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		id := f.kms.AddKey(p256)

@@ -17,7 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 )
 
-// TestOtherSDKs: what SDKs of other languages sign differs from what Go's does.
+// TestOtherSDKs verifies requests with the headers that SDKs in other languages
+// sign.
 func TestOtherSDKs(t *testing.T) {
 	k := New()
 	s := NewServer(k)
@@ -53,8 +54,8 @@ func TestOtherSDKs(t *testing.T) {
 	}
 }
 
-// signByHand signs headers of one value as the documentation says, written for
-// this test alone.
+// signByHand signs a request as the documentation describes. It does not use
+// the code of package sigv4.
 func signByHand(t *testing.T, k *KMS, r *http.Request, names []string, body []byte) {
 	date := time.Now().UTC().Format("20060102T150405Z")
 	r.Header.Set("X-Amz-Date", date)
@@ -80,7 +81,8 @@ func signByHand(t *testing.T, k *KMS, r *http.Request, names []string, body []by
 		k.opts.Credentials.AccessKeyID, scope, strings.Join(names, ";"), hex.EncodeToString([]byte(key))))
 }
 
-// TestSigV4 has one row for each way in which a request can fail to be signed.
+// TestSigV4 has a row for each way in which the signature of a request can be
+// invalid.
 func TestSigV4(t *testing.T) {
 	k := New(func(o *Options) { o.Region = "eu-west-1" })
 	s := NewServer(k)
@@ -187,7 +189,7 @@ func TestSigV4(t *testing.T) {
 	}
 }
 
-// TestSessionToken: a token that the KMS asks for must come, and the right one.
+// TestSessionToken checks that a request must carry the session token.
 func TestSessionToken(t *testing.T) {
 	k := New(func(o *Options) {
 		o.Credentials = aws.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "a secret of some length", SessionToken: "token"}
@@ -207,7 +209,7 @@ func TestSessionToken(t *testing.T) {
 	}
 }
 
-// TestExpiredToken: credentials that have expired are told from wrong ones.
+// TestExpiredToken checks the error for credentials that have expired.
 func TestExpiredToken(t *testing.T) {
 	k := New(func(o *Options) {
 		o.Credentials = aws.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "s", SessionToken: "t", CanExpire: true, Expires: time.Now().Add(-time.Hour)}
@@ -220,8 +222,8 @@ func TestExpiredToken(t *testing.T) {
 	}
 }
 
-// TestUnsigned: a client without credentials does not sign, and the SDK does not
-// complain.
+// TestUnsigned checks the error for a client without credentials, which the SDK
+// permits.
 func TestUnsigned(t *testing.T) {
 	s := NewServer(New())
 	defer s.Close()

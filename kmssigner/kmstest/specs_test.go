@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// TestEverySpec: whatever spec the SDK has, the fake makes keys of it, with each
-// usage that goes with it, and describes them with the algorithms of that usage.
+// TestEverySpec checks that the fake makes keys of each spec of the SDK and
+// each usage of the spec, and describes them with the algorithms of the usage.
 func TestEverySpec(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		for _, name := range types.KeySpec("").Values() {
@@ -71,7 +71,7 @@ func TestEverySpec(t *testing.T) {
 	}, inChina)
 }
 
-// TestUsages: pairs of spec and usage that KMS does not make.
+// TestUsages checks pairs of spec and usage that KMS refuses.
 func TestUsages(t *testing.T) {
 	k := New(inChina)
 	for name, s := range specs {

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// TestStates walks a key through its states.
+// TestStates takes a key through its states.
 func TestStates(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		ctx := t.Context()

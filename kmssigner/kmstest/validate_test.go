@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// TestEnumOrder: the lists in the texts are those of the SDK, in KMS's order.
+// TestEnumOrder checks that the lists in the texts have all values of the SDK.
 func TestEnumOrder(t *testing.T) {
 	for member, n := range map[string]int{
 		"signingAlgorithm": len(types.SigningAlgorithmSpec("").Values()),
@@ -35,8 +35,8 @@ func TestEnumOrder(t *testing.T) {
 	}
 }
 
-// TestResultLengths: signatures and MACs of any other length than the right one
-// are as wrong as others, up to the model's limits.
+// TestResultLengths checks the errors for signatures and MACs of all kinds of
+// lengths.
 func TestResultLengths(t *testing.T) {
 	k := New()
 	s := NewServer(k)

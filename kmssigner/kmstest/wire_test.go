@@ -15,7 +15,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// request is what a hand-made client puts on the wire.
+// request is a request that a test sends without the SDK.
 type request struct {
 	method, path, target, body string
 
@@ -27,7 +27,7 @@ type request struct {
 	tamper          func(*http.Request) // after signing
 }
 
-// to is a request that the server of k accepts.
+// to returns a request that a server of k accepts.
 func to(k *KMS, operation, body string) request {
 	return request{method: "POST", path: "/", target: "TrentService." + operation, body: body,
 		creds: k.opts.Credentials, service: "kms", region: k.opts.Region, at: time.Now()}
@@ -66,7 +66,7 @@ func (r request) send(t *testing.T, s *Server) (int, string, http.Header) {
 	return resp.StatusCode, string(body), resp.Header
 }
 
-// TestWire looks at answers as they are on the wire.
+// TestWire checks the bytes of answers over HTTP.
 func TestWire(t *testing.T) {
 	k := New()
 	s := NewServer(k)
@@ -165,8 +165,8 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// sameJSON compares two texts as JSON, except that the string * in want is the
-// equal of any value.
+// sameJSON reports whether two texts are the same JSON. The string * in want
+// matches any value.
 func sameJSON(t *testing.T, got, want string) bool {
 	t.Helper()
 	if want == "" || got == "" {
@@ -214,7 +214,7 @@ func sameValue(got, want any) bool {
 	return got == want
 }
 
-// FuzzServe: whatever comes in, an answer goes out.
+// FuzzServe checks that each request has an answer.
 func FuzzServe(f *testing.F) {
 	k := New()
 	id := k.AddKey(p256)
