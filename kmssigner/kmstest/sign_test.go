@@ -302,7 +302,7 @@ func TestVerifyRefusals(t *testing.T) {
 	})
 }
 
-// TestConcurrent calls all operations concurrently, for the race detector.
+// TestConcurrent calls operations concurrently, for the race detector.
 func TestConcurrent(t *testing.T) {
 	onBoth(t, func(t *testing.T, f fake) {
 		id := f.kms.AddKey(p256)
