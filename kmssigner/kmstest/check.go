@@ -72,10 +72,8 @@ import (
 //
 // # Cost
 //
-// With a kmssigner.Signer, CheckSigner makes 26 signatures for an ECDSA key, 49
-// for RSA, 31 for Ed25519 and 36 for ML-DSA, 16 of them concurrently. With a
-// signer that refuses nothing that is optional, it makes up to 60. Each is a
-// call of KMS.
+// CheckSigner makes at most 60 signatures, 16 of them concurrently. With a
+// kmssigner.Signer, each is a call of KMS.
 //
 // CheckSigner has no context and no deadline. Bind them to the signer. If a key
 // policy allows only some algorithms, each of the others is a violation, which
