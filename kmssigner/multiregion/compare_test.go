@@ -114,15 +114,10 @@ func TestOtherKeyID(t *testing.T) {
 			healA()
 		}
 	}
-	// What emulators answer, and no KeyId at all, are for the Signer to judge.
-	for answered, want := range map[any]error{w.id: nil, any(nil): kmssigner.ErrBadSignature} {
-		s := newSigner(t, w.client(t), w.arn)
-		heal := w.a.Inject(signFault, kmstest.Set("KeyId", answered))
-		if err := sign(s); !errors.Is(err, want) {
-			t.Errorf("KeyId %v: got %v, want %v", answered, err, want)
-		}
-		heal()
-	}
+	// Emulators may answer with the bare key ID.
+	s := newSigner(t, w.client(t), w.arn)
+	w.a.Inject(signFault, kmstest.Set("KeyId", w.id))
+	mustSign(t, s)
 	// A client that is for another Region than its name says.
 	swapped, err := multiregion.New([]multiregion.Region{{Name: regionB, Client: w.a}})
 	if err != nil {

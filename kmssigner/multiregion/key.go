@@ -16,38 +16,34 @@ type keyName struct {
 	asked  string
 	isARN  bool
 	arn    arn.ARN // of a key or an alias, if isARN
-	id     string  // the key ID, or empty for an alias
-	region string  // what callers are told that the key is in
+	id     string  // the key ID; empty for an alias
+	region string  // the Region that answers name to the caller
 }
 
-// multiRegionPrefix begins the ID of every multi-Region key, and of no other.
+// multiRegionPrefix begins the ID of every multi-Region key, and of no other key.
 const multiRegionPrefix = "mrk-"
 
-func (c *Client) parse(operation string, keyID *string) (keyName, error) {
-	k, err := parseKey(aws.ToString(keyID), c.regions[0].Name)
-	if err != nil {
-		return keyName{}, fmt.Errorf("multiregion: %s with %q: %w", operation, aws.ToString(keyID), err)
+// parse reads the key ID of a request.
+func (c *Client) parse(keyID *string) (keyName, error) {
+	if c == nil || len(c.regions) == 0 {
+		return keyName{}, errors.New("the Client was not made by New")
 	}
-	return k, nil
-}
-
-func parseKey(asked, firstRegion string) (keyName, error) {
-	k := keyName{asked: asked, region: firstRegion}
-	if asked == "" {
+	k := keyName{asked: aws.ToString(keyID), region: c.regions[0].Name}
+	if k.asked == "" {
 		return k, errors.New("key ID is empty, want a key ID, key ARN, alias name or alias ARN")
 	}
-	resource := asked
-	if arn.IsARN(asked) {
+	resource := k.asked
+	if arn.IsARN(k.asked) {
 		var err error
-		if k.arn, err = arn.Parse(asked); err != nil {
+		if k.arn, err = arn.Parse(k.asked); err != nil {
 			return k, err
 		}
 		k.isARN, k.region, resource = true, k.arn.Region, k.arn.Resource
 		if k.arn.Service != "kms" || k.region == "" {
 			return k, errors.New("want the ARN of a KMS key or alias")
 		}
-	} else if !strings.HasPrefix(asked, "alias/") {
-		resource = "key/" + asked
+	} else if !strings.HasPrefix(k.asked, "alias/") {
+		resource = "key/" + k.asked
 	}
 	if strings.HasPrefix(resource, "alias/") {
 		return k, nil
@@ -62,13 +58,13 @@ func parseKey(asked, firstRegion string) (keyName, error) {
 
 func checkMultiRegion(id string) error {
 	if !strings.HasPrefix(id, multiRegionPrefix) {
-		return fmt.Errorf("%w: %q is no multi-Region key, whose ID would begin with %s: no other Region has it",
+		return fmt.Errorf("%w: %q is not a multi-Region key, because its ID does not begin with %s: other Regions do not have it",
 			kmssigner.ErrUnsupportedKey, id, multiRegionPrefix)
 	}
 	return nil
 }
 
-// in is how r is asked for the key.
+// in returns the key ID for a request to r.
 func (k keyName) in(r *region) *string {
 	if !k.isARN {
 		return aws.String(k.asked)
@@ -78,14 +74,11 @@ func (k keyName) in(r *region) *string {
 	return aws.String(there.String())
 }
 
-// home checks that the KeyId of an answer of r names the key, and returns it as the
-// caller knows the key. An answer without one is left to the caller to refuse.
+// home checks that the KeyId in an answer of r names the key, and returns the one
+// that the caller knows.
 func (k keyName) home(r *region, answered *string) (*string, error) {
 	name := aws.ToString(answered)
-	if name == "" {
-		return answered, nil
-	}
-	if !arn.IsARN(name) { // of an emulator: the bare key ID
+	if !arn.IsARN(name) { // an emulator may answer with the bare key ID
 		if k.id != "" && name != k.id {
 			return nil, changed(name)
 		}
@@ -93,15 +86,21 @@ func (k keyName) home(r *region, answered *string) (*string, error) {
 	}
 	there, err := arn.Parse(name)
 	id, isKey := strings.CutPrefix(there.Resource, "key/")
-	if err != nil || !isKey || there.Service != "kms" || there.Region != r.Name || k.id != "" && id != k.id ||
-		k.isARN && (there.AccountID != k.arn.AccountID || there.Partition != k.arn.Partition) {
+	if err != nil || !isKey || !k.isIn(r, there) || k.id != "" && id != k.id {
 		return nil, changed(name)
 	}
-	if err := checkMultiRegion(id); err != nil { // what an alias named
+	if err := checkMultiRegion(id); err != nil { // an alias may name any key
 		return nil, err
 	}
 	there.Region = k.region
 	return aws.String(there.String()), nil
+}
+
+// isIn reports whether an ARN in an answer of r is in r, and in the account of
+// the key if the caller named the account.
+func (k keyName) isIn(r *region, there arn.ARN) bool {
+	return there.Service == "kms" && there.Region == r.Name &&
+		(!k.isARN || there.AccountID == k.arn.AccountID && there.Partition == k.arn.Partition)
 }
 
 func changed(name string) error {

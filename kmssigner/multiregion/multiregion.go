@@ -1,5 +1,5 @@
-// Package multiregion signs with a multi-Region key of AWS KMS in more than one
-// Region, so that signing goes on when KMS in one Region does not.
+// Package multiregion signs with a multi-Region key of AWS KMS through several
+// Regions, so that signing goes on while KMS is not available in one of them.
 //
 //	client, err := multiregion.New([]multiregion.Region{
 //		{Client: kms.NewFromConfig(cfg, func(o *kms.Options) { o.Region = "eu-west-1" })},
@@ -8,155 +8,192 @@
 //	...
 //	signer, err := kmssigner.New(ctx, client, "arn:aws:kms:eu-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab")
 //
-// A multi-Region key has the same key ID and key material in every Region that it
-// was replicated to, and an ARN, a policy, aliases and a state of its own in each.
-// [Client] is a [kmssigner.Client] and a [kmssigner.HMACClient], so that a Signer,
-// an HMAC and all that is built on them need not know that there are several.
+// A multi-Region key has the same key ID and the same key material in every
+// Region to which it was replicated. Its ARN, key policy, aliases and state
+// belong to each Region. A [Client] implements [kmssigner.Client],
+// [kmssigner.HMACClient] and the client interface of package keyring, so a
+// Signer, an HMAC or a Ring uses it like the client of one Region.
 //
-// # Names of keys
+// # Key names
 //
-// The Region in a key ARN or an alias ARN is replaced with that of the Region that
-// is asked. Key IDs (mrk-...) and alias names are the same everywhere. A Region's
-// answer must name the key that was asked for, in that Region, and is then
-// given the Region of the ARN that the caller sent, or of the first Region if it
-// sent none: whichever Region signs, to the caller it is one key. An answer for
-// another key is [kmssigner.ErrKeyChanged], and a key whose ID does not begin with
-// mrk- is [kmssigner.ErrUnsupportedKey]. An alias must exist in every Region, and
-// name the same key there.
+// A Client replaces the Region in a key ARN or an alias ARN with the Region that
+// it asks. Key IDs (mrk-...) and alias names are sent as they are. An answer
+// must name the key that was asked for, in the Region that was asked. The Client
+// then puts the Region of the caller's ARN into it, or the first Region if the
+// caller gave no ARN, so that the caller sees one key whichever Region answered.
+// A key ID that does not begin with mrk- is refused with
+// [kmssigner.ErrUnsupportedKey]. An alias must exist in every Region and name
+// the same key there.
 //
 // # When another Region is asked
 //
-// A call goes to the first Region and, if that is not available, to the next, once
-// each. Not available means: no connection, or one that broke; no answer in
-// the time that the Region had; HTTP status 5xx; KMSInternalException,
-// DependencyTimeoutException, KeyUnavailableException; throttling; an answer
-// that does not parse. That is after the retries of the Region's own client; this
-// package repeats nothing in a Region. All else that KMS says, AccessDenied,
-// Disabled, an invalid state, NotFound, is its answer, and no other Region is asked
-// for a better one; nor is it where the SDK refuses the request. If no Region is
-// available, the error names what each of them said, and errors.Is and
-// errors.As find all of it. An answer without an error is not judged here, but for
-// its KeyId: the Signer verifies the signature, and should go on doing so.
+// A call asks the first Region. If that Region is not available, it asks the
+// next one, and so on, each Region once. Retries within a Region are those of
+// the Region's own client.
+//
+// An answer is KMS's if it carries an error code, or if it has status 200 and
+// the members that the operation always has. A Region is not available if
+//
+//   - KMS answers with a code for throttling, with KMSInternalException,
+//     DependencyTimeoutException or KeyUnavailableException, or with status 5xx;
+//   - the answer is not KMS's, such as the 403 or 407 of a proxy, a redirect, an
+//     HTML page, or an empty success;
+//   - there is no connection, or it breaks;
+//   - no answer comes in the time that the Region has.
+//
+// Every other error code is a refusal, including codes that this package does
+// not know: AccessDeniedException, DisabledException, NotFoundException,
+// DryRunOperationException, KMSInvalidMacException and the codes for bad
+// signatures and credentials, for example. The call fails with it. No other
+// Region is asked for a better answer, and the Region is not passed over. This
+// also applies to requests that the SDK does not send, such as those that it has
+// no credentials for.
+//
+// If no Region is available, the error names every Region asked, and [errors.Is]
+// and [errors.As] find the causes of all of them.
+//
+// # Wrong answers
+//
+// A signature that does not verify is a fault of the Region if another Region's
+// signature does. A Signer therefore calls [Client.SignChecked], which asks the
+// next Region after such an answer. It does the same after an answer for another
+// key, if the caller named the key by its ID or ARN. If the next Region's
+// signature is right, it is returned, and the Region of the wrong answer is
+// passed over. If all answers are wrong, the call fails with all of them, and no
+// Region is passed over, because the public key is more likely wrong than every
+// Region.
+//
+// After a request by alias, an answer for another key is
+// [kmssigner.ErrKeyChanged] at once, because the alias may have been moved. MACs
+// cannot be verified without KMS, so no other Region is asked after a MAC under
+// another key.
 //
 // # Time
 //
-// A Region gets an equal share of the time that ctx leaves to the Regions not yet
-// asked, and at most [Options.AttemptTimeout]; the last gets all that is left. So
-// with two Regions and the ten seconds of a Signer, a Region that hangs costs the
-// first calls two seconds, and then nothing: see below. The back-off of the SDK's
-// retries is part of that time, up to two and up to four seconds by default, and
-// the other Region is the better retry. Clients with
-// RetryMaxAttempts 2 and a short back-off (retry.AddWithMaxBackoffDelay) move on
-// sooner. The end of the caller's own context is never held against a Region.
+// A Region gets an equal share of the time that ctx leaves to the Regions not
+// yet asked, and at most [Options.AttemptTimeout]. The last Region gets all the
+// time that is left, unless it was passed over before. With two Regions and a
+// Signer's default of ten seconds, a Region that does not answer costs the first
+// call two seconds. Later calls pass it over.
 //
-// # Regions that are down
+// The back-off between the SDK's retries is part of a Region's time. By default
+// it is up to two seconds before the first retry and up to four before the
+// second. Another Region is the better retry, so a client with RetryMaxAttempts
+// 2 and a short back-off (retry.AddWithMaxBackoffDelay) fails over sooner.
 //
-// A Region that was not available is passed over: it is asked last, if all others
-// fail. After [Options.ProbeInterval] one call at a time is sent there first, and
-// moves on after a second at most; when it is answered, the Region is back. A throttled
-// Region is passed over for one second, because KMS's quotas are per second. Nothing
-// runs in the background, and no call is made but those that callers ask for.
+// If the clock of the machine is wrong by more than a few minutes, KMS refuses
+// requests as badly signed. The SDK corrects this with its next attempt. A
+// client without retries (aws.NopRetryer) therefore fails with a refusal, which
+// no other Region is asked about. Give each client at least one retry.
+//
+// # Regions that are passed over
+//
+// A Region that was not available is passed over: it is asked last, if all
+// others fail. After [Options.ProbeInterval] one call at a time asks it first,
+// for at most one second. The Region is back when it answers. A throttled Region
+// is passed over for one second, because the request quotas of KMS are per
+// second. If the caller's own context ends, no Region is passed over for it.
+//
+// A Region that was given less than half a second, or that was overtaken by a
+// hedge ([Options.HedgeAfter]), is only slow. It is passed over if it is slow for
+// ten calls in a row that began at least 100 ms apart, and may still be hedged
+// to.
+//
+// [Client.Down] and [Options.OnChange] tell which Regions are passed over.
+// Nothing runs in the background, and there are no calls to KMS other than those
+// that callers ask for.
 //
 // # Calls and cost
 //
-// Every Region asked is a call that AWS charges. Sign makes one as long as
-// the first Region is well. GetPublicKey, which a Signer calls once, asks every
-// Region that is not down, and compares the answers. Each Region needs the permissions
-// that kmssigner lists, in its own key policy.
+// AWS charges each call to each Region. Sign makes one while the first Region is
+// well. GetPublicKey, which a Signer calls once, and ListAliases ask every Region
+// that is not passed over, and combine the answers. Each Region needs the
+// permissions that package kmssigner lists, in its own key policy.
 package multiregion
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
-// ErrKeyMismatch is returned by GetPublicKey, and so by kmssigner.New, when
-// the Regions do not have the same public key, or an alias names different keys in them.
+// ErrKeyMismatch is returned by [Client.GetPublicKey], and so by kmssigner.New,
+// if the Regions have different public keys for one key ID, or if an alias names
+// different keys in them.
 var ErrKeyMismatch = errors.New("the Regions have different keys")
 
-// A Region is one Region that has the key, or a replica of it.
+// A Region is a Region that has the key or a replica of it.
 type Region struct {
-	// Name is the name of the Region, "eu-west-1" for one. It may be empty if
-	// Client is a *kms.Client, which has it in its options.
+	// Name is the name of the Region, such as "eu-west-1". It may be empty if
+	// Client is a *kms.Client, which knows its Region.
 	Name string
 
-	// Client calls KMS in that Region. It must be safe for concurrent use and
-	// must return when its context ends, as *kms.Client does. For HMAC keys it must be a
-	// kmssigner.HMACClient too.
+	// Client calls KMS in that Region. It must be safe for concurrent use, and
+	// its calls must return when their context ends, as those of *kms.Client do.
+	// For HMAC keys it must also be a kmssigner.HMACClient, and for
+	// [Client.ListAliases] it must have that method.
 	Client kmssigner.Client
 }
 
-// Options change what a [Client] does. The zero value is what most callers want.
+// Options configures a [Client]. The zero value suits most callers.
 type Options struct {
-	// AttemptTimeout is the most time that a Region gets while there is another
-	// to ask, the retries of its client included. Where ctx has no deadline the last
-	// Region gets no more either. Zero means two seconds. Negative means that only
-	// the deadline of ctx is shared out.
+	// AttemptTimeout is the longest time that a Region gets while there is
+	// another Region to ask, including the retries of its client. If ctx has no
+	// deadline, it also limits the last Region. Zero means two seconds. Negative
+	// means that only the deadline of ctx is shared between the Regions.
 	AttemptTimeout time.Duration
 
 	// ProbeInterval is how long a Region that was not available is passed over
 	// before one call tries it again. Zero means ten seconds.
 	ProbeInterval time.Duration
 
-	// HedgeAfter, if not zero, sends a call to a second Region as well when the first
-	// has not answered for so long, and takes the answer that comes first; the
-	// other call is cancelled. It cuts the latency of the slowest calls at the price of
-	// a second charge for each of them: with the 99th percentile of the usual latency
-	// 1 % more calls. A signature is whole from either Region; nothing of two answers
-	// is mixed. What the first Region refuses stays refused. A Region that came second
-	// ten times in a row in spite of its head start is passed over like one that is down. Zero
-	// means never.
+	// HedgeAfter, if not zero, is how long a call waits for a Region before it
+	// asks a second one at the same time. The first answer is taken, and the
+	// other call is cancelled. Hedging shortens the slowest calls, and each hedge
+	// is charged as another call: with the 99th percentile of the usual latency
+	// that is 1 % more calls. A refusal by the Region that was asked first is
+	// final. A refusal by the second is kept until the first answers.
 	HedgeAfter time.Duration
 
-	// Spread sends calls to all Regions in turn that are not down, and not to
-	// the first alone, because each has a request quota of its own. It costs the
-	// latency of the farthest. False means that the first is preferred.
+	// Spread makes the Regions that are not passed over take turns at being the
+	// first, because each Region has its own request quota. The price is the
+	// latency of the farthest Region. False means that the first Region is
+	// preferred.
 	Spread bool
+
+	// OnChange, if not nil, is called when a Region begins to be passed over,
+	// with the error that was the reason, and when the Region is back, with nil.
+	// It is called by the call to KMS that found out, so it should return
+	// quickly, and it may be called from several goroutines at the same time. It
+	// may call [Client.Down], which has the current state.
+	OnChange func(region string, err error)
 }
 
 const (
 	defaultAttemptTimeout = 2 * time.Second
 	defaultProbeInterval  = 10 * time.Second
-
-	// probeTimeout has room for a TLS handshake to the other side of the world.
-	probeTimeout = time.Second
-
-	// throttleInterval is how long a throttled Region is spared.
-	throttleInterval = time.Second
-
-	// fairTimeout is how long a Region must have had for its silence to count
-	// at once. A caller in more of a hurry learns little about the Region.
-	fairTimeout = 500 * time.Millisecond
-
-	// maxLate is how many calls in a row a Region may be late for, where being late for one
-	// says little: it had less than fairTimeout, or it came second.
-	maxLate = 10
 )
 
-// A Client calls KMS in one of several Regions. It implements [kmssigner.Client]
-// and [kmssigner.HMACClient] and is safe for concurrent use. Make one with [New], and
-// share it: what it learns about the Regions serves all callers.
+// A Client calls KMS in one of several Regions. It is safe for concurrent use.
+// Make one with [New] and share it, because all callers profit from what it
+// learns about the Regions. The methods of a nil or zero Client return an error.
 //
-// Options of single calls, such as [kmssigner.Options.ClientOptions], go to the client of
-// whichever Region is asked: they must not set a Region or an endpoint, and with
-// [Options.HedgeAfter] must be safe for concurrent use.
+// Options of single calls, such as [kmssigner.Options.ClientOptions], are passed
+// to the client of the Region that is asked. They must not set a Region or an
+// endpoint. With [Options.HedgeAfter] they must be safe for concurrent use.
 type Client struct {
 	opts    Options
 	regions []*region
 
-	mu   sync.Mutex // guards all below and the state of the regions
-	turn int        // of Spread
-	seen map[string][]byte
+	mu         sync.Mutex        // guards the fields below and each region's health
+	turn       int               // index of the Region whose turn is next, with Options.Spread
+	publicKeys map[string][]byte // the SubjectPublicKeyInfo answered for each key ID
 }
 
 var (
@@ -164,11 +201,12 @@ var (
 	_ kmssigner.HMACClient = (*Client)(nil)
 )
 
-// New returns a Client for the given Regions, the preferred one first. It makes no
-// call. It fails if there is no Region, if one lacks a name or a client, if a
-// name is there twice, or if a *kms.Client is for another Region than its name says.
+// New returns a Client for the given Regions, the preferred one first. It makes
+// no calls. It fails if there are no Regions, if one has no name or no client,
+// if a name occurs twice, or if a *kms.Client is for another Region than its
+// name says.
 func New(regions []Region, optFns ...func(*Options)) (*Client, error) {
-	c := &Client{seen: map[string][]byte{}}
+	c := &Client{publicKeys: map[string][]byte{}}
 	for _, fn := range optFns {
 		fn(&c.opts)
 	}
@@ -179,17 +217,18 @@ func New(regions []Region, optFns ...func(*Options)) (*Client, error) {
 		c.opts.ProbeInterval = defaultProbeInterval
 	}
 	if c.opts.ProbeInterval < 0 || c.opts.HedgeAfter < 0 {
-		return nil, fmt.Errorf("multiregion: Options.ProbeInterval is %v and Options.HedgeAfter %v, want none negative",
+		return nil, fmt.Errorf("multiregion: Options.ProbeInterval is %v and Options.HedgeAfter is %v, want neither negative",
 			c.opts.ProbeInterval, c.opts.HedgeAfter)
 	}
 	if len(regions) == 0 {
 		return nil, errors.New("multiregion: there are no Regions")
 	}
 	for i, r := range regions {
-		if r.Client == nil {
+		client, isSDK := r.Client.(*kms.Client)
+		if r.Client == nil || isSDK && client == nil {
 			return nil, fmt.Errorf("multiregion: Region %d (%q) has no client", i, r.Name)
 		}
-		if client, ok := r.Client.(*kms.Client); ok {
+		if isSDK {
 			configured := client.Options().Region
 			if r.Name == "" {
 				r.Name = configured
@@ -202,210 +241,26 @@ func New(regions []Region, optFns ...func(*Options)) (*Client, error) {
 			return nil, fmt.Errorf("multiregion: Region %d has no name", i)
 		}
 		if slices.ContainsFunc(c.regions, func(other *region) bool { return other.Name == r.Name }) {
-			return nil, fmt.Errorf("multiregion: Region %q is there twice", r.Name)
+			return nil, fmt.Errorf("multiregion: Region %q is listed twice", r.Name)
 		}
 		c.regions = append(c.regions, &region{Region: r})
 	}
 	return c, nil
 }
 
-// Down returns the names of the Regions that are passed over at the moment, in the
-// order of New, for metrics and health checks. It makes no call.
+// Down returns the names of the Regions that are passed over at the moment, in
+// the order of New, for metrics and health checks. It makes no calls.
 func (c *Client) Down() []string {
+	if c == nil {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var names []string
 	for _, r := range c.regions {
-		if !r.downUntil.IsZero() {
+		if r.health.down() {
 			names = append(names, r.Name)
 		}
 	}
 	return names
-}
-
-// Sign does what the method of *kms.Client does, in the first Region that is
-// available; the package comment says when which is asked. It makes one call, and one
-// more for each Region that was not available or was hedged.
-func (c *Client) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(*kms.Options)) (*kms.SignOutput, error) {
-	own := kms.SignInput{}
-	if in != nil {
-		own = *in
-	}
-	c.own(&own.Message)
-	optFns = slices.Clip(optFns)
-	return run(ctx, c, "Sign", own.KeyId, func(ctx context.Context, r *region, key keyName) (*kms.SignOutput, error) {
-		there := own
-		there.KeyId = key.in(r)
-		out, err := r.Client.Sign(ctx, &there, optFns...)
-		if err != nil || out == nil {
-			return out, err
-		}
-		here := *out // the client may have kept it
-		here.KeyId, err = key.home(r, out.KeyId)
-		return &here, err
-	})
-}
-
-// GenerateMac does for HMAC keys what Sign does for others. It fails where the
-// client of the Region asked is no [kmssigner.HMACClient].
-func (c *Client) GenerateMac(ctx context.Context, in *kms.GenerateMacInput, optFns ...func(*kms.Options)) (*kms.GenerateMacOutput, error) {
-	own := kms.GenerateMacInput{}
-	if in != nil {
-		own = *in
-	}
-	c.own(&own.Message)
-	optFns = slices.Clip(optFns)
-	return run(ctx, c, "GenerateMac", own.KeyId, func(ctx context.Context, r *region, key keyName) (*kms.GenerateMacOutput, error) {
-		client, err := r.hmacClient()
-		if err != nil {
-			return nil, err
-		}
-		there := own
-		there.KeyId = key.in(r)
-		out, err := client.GenerateMac(ctx, &there, optFns...)
-		if err != nil || out == nil {
-			return out, err
-		}
-		here := *out
-		here.KeyId, err = key.home(r, out.KeyId)
-		return &here, err
-	})
-}
-
-// VerifyMac does what the method of *kms.Client does, as GenerateMac. That a MAC
-// does not verify is an answer, and no other Region is asked.
-func (c *Client) VerifyMac(ctx context.Context, in *kms.VerifyMacInput, optFns ...func(*kms.Options)) (*kms.VerifyMacOutput, error) {
-	own := kms.VerifyMacInput{}
-	if in != nil {
-		own = *in
-	}
-	c.own(&own.Message)
-	c.own(&own.Mac)
-	optFns = slices.Clip(optFns)
-	return run(ctx, c, "VerifyMac", own.KeyId, func(ctx context.Context, r *region, key keyName) (*kms.VerifyMacOutput, error) {
-		client, err := r.hmacClient()
-		if err != nil {
-			return nil, err
-		}
-		there := own
-		there.KeyId = key.in(r)
-		out, err := client.VerifyMac(ctx, &there, optFns...)
-		if err != nil || out == nil {
-			return out, err
-		}
-		here := *out
-		here.KeyId, err = key.home(r, out.KeyId)
-		return &here, err
-	})
-}
-
-// DescribeKey does what the method of *kms.Client does, as GenerateMac. Of the
-// answer, the key's ARN is given the caller's Region; all else is as the Region that
-// answered says.
-func (c *Client) DescribeKey(ctx context.Context, in *kms.DescribeKeyInput, optFns ...func(*kms.Options)) (*kms.DescribeKeyOutput, error) {
-	own := kms.DescribeKeyInput{}
-	if in != nil {
-		own = *in
-	}
-	optFns = slices.Clip(optFns)
-	return run(ctx, c, "DescribeKey", own.KeyId, func(ctx context.Context, r *region, key keyName) (*kms.DescribeKeyOutput, error) {
-		client, err := r.hmacClient()
-		if err != nil {
-			return nil, err
-		}
-		there := own
-		there.KeyId = key.in(r)
-		out, err := client.DescribeKey(ctx, &there, optFns...)
-		if err != nil || out == nil || out.KeyMetadata == nil {
-			return out, err
-		}
-		here, metadata := *out, *out.KeyMetadata
-		metadata.Arn, err = key.home(r, metadata.Arn)
-		here.KeyMetadata = &metadata
-		return &here, err
-	})
-}
-
-// own makes a copy of bytes that the caller may change once it has its answer,
-// when the call that lost the race may still be reading them.
-func (c *Client) own(b *[]byte) {
-	if c.opts.HedgeAfter > 0 {
-		*b = bytes.Clone(*b)
-	}
-}
-
-// GetPublicKey does what the method of *kms.Client does, and compares: it asks every
-// Region that is not down, all at the same time, and returns the answer of the most
-// preferred. It fails with [ErrKeyMismatch] if the Regions' public keys or key IDs
-// differ, from each other or from what a Region answered before, and with the Region's
-// refusal if any of them refuses: it would refuse in an outage
-// of the others too. A Region that is not available is not compared. All are
-// waited for, but none for longer than Options.AttemptTimeout or half of the time that
-// ctx leaves.
-func (c *Client) GetPublicKey(ctx context.Context, in *kms.GetPublicKeyInput, optFns ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error) {
-	own := kms.GetPublicKeyInput{}
-	if in != nil {
-		own = *in
-	}
-	optFns = slices.Clip(optFns)
-	const operation = "GetPublicKey"
-	key, err := c.parse(operation, own.KeyId)
-	if err != nil {
-		return nil, err
-	}
-	answers, err := askAll(ctx, c, operation, func(ctx context.Context, r *region) (*kms.GetPublicKeyOutput, error) {
-		there := own
-		there.KeyId = key.in(r)
-		out, err := r.Client.GetPublicKey(ctx, &there, optFns...)
-		if err == nil && out == nil {
-			err = errors.New("the client answered with neither an output nor an error")
-		}
-		if err != nil {
-			return nil, err
-		}
-		here := *out
-		here.KeyId, err = key.home(r, out.KeyId)
-		return &here, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := c.compare(answers); err != nil {
-		return nil, fmt.Errorf("multiregion: %s: %w", operation, err)
-	}
-	return answers[0].out, nil
-}
-
-// compare reports the first difference between the Regions' keys, now or since
-// the Client was made: the public key of a key ID is for life.
-func (c *Client) compare(answers []answer[kms.GetPublicKeyOutput]) error {
-	first := answers[0]
-	for _, a := range answers[1:] {
-		if x, y := aws.ToString(first.out.KeyId), aws.ToString(a.out.KeyId); x != y {
-			return fmt.Errorf("%w: %s answered for %q and %s for %q", ErrKeyMismatch, first.Name, x, a.Name, y)
-		}
-		if !bytes.Equal(first.out.PublicKey, a.out.PublicKey) {
-			return fmt.Errorf("%w: the public keys of %s and %s differ", ErrKeyMismatch, first.Name, a.Name)
-		}
-	}
-	id := aws.ToString(first.out.KeyId)
-	if id == "" || len(first.out.PublicKey) == 0 {
-		return nil // a Signer refuses it; there is nothing to remember
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	before, ok := c.seen[id]
-	if ok && !bytes.Equal(before, first.out.PublicKey) {
-		return fmt.Errorf("%w: the public key of %s is not the one that was answered before", ErrKeyMismatch, first.Name)
-	}
-	c.seen[id] = bytes.Clone(first.out.PublicKey)
-	return nil
-}
-
-func (r *region) hmacClient() (kmssigner.HMACClient, error) {
-	client, ok := r.Client.(kmssigner.HMACClient)
-	if !ok {
-		return nil, fmt.Errorf("the client is a %T, want a kmssigner.HMACClient", r.Client)
-	}
-	return client, nil
 }

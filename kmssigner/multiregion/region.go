@@ -1,0 +1,164 @@
+package multiregion
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// throttleInterval is how long a throttled Region is passed over.
+	throttleInterval = time.Second
+
+	// A Region is passed over for being slow after maxSlow slow calls in a row.
+	// Only calls that begin at least slowSpacing apart count, because all calls
+	// of one moment share one cause.
+	maxSlow     = 10
+	slowSpacing = 100 * time.Millisecond
+)
+
+// A region is a [Region] and what the Client knows about it.
+type region struct {
+	Region
+	health health
+}
+
+// health is what the calls to a Region told about it. Client.mu guards it.
+type health struct {
+	retryAt  time.Time // when a call may try the Region again; zero if it is not passed over
+	slowOnly bool      // it is passed over because it is slow, and for no other reason
+	probing  bool      // a call is trying it at the moment
+
+	slow     int       // slow calls in a row that counted
+	slowCall time.Time // start of the latest of them
+
+	recorded time.Time // start of the latest call whose outcome was recorded
+}
+
+func (h *health) down() bool { return !h.retryAt.IsZero() }
+
+// An attempt is a call to one Region.
+type attempt struct {
+	*region
+	purpose purpose
+	started time.Time
+	timeout time.Duration // zero means all the time that the caller's context has
+	fair    bool          // timeout is so long that a Region without an answer is not available
+}
+
+type purpose int
+
+const (
+	regular    purpose = iota
+	probe              // the Region is passed over; the attempt finds out whether it is back
+	lastResort         // the Region is passed over; all others have failed
+)
+
+// order returns the attempts that a call makes, in their order. The caller must
+// call endProbes when it is done with them.
+func (c *Client) order() []*attempt {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := 0
+	if c.opts.Spread {
+		first = c.turn
+		c.turn = (c.turn + 1) % len(c.regions)
+	}
+	var probes, up, down []*attempt // at most one probe
+	for i := range c.regions {
+		r := c.regions[(first+i)%len(c.regions)]
+		a := &attempt{region: r}
+		switch {
+		case !r.health.down():
+			up = append(up, a)
+		case len(probes) == 0 && !r.health.probing && !now.Before(r.health.retryAt):
+			probes = append(probes, a)
+		default:
+			a.purpose = lastResort
+			down = append(down, a)
+		}
+	}
+	for _, a := range probes {
+		if len(up) == 0 {
+			a.purpose = lastResort // a probe's short timeout would spare nobody
+			continue
+		}
+		a.purpose = probe
+		a.health.probing = true
+	}
+	return slices.Concat(probes, up, down)
+}
+
+// endProbes lets other calls probe the Regions that this call has probed.
+func (c *Client) endProbes(attempts []*attempt) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range attempts {
+		if a.purpose == probe {
+			a.health.probing = false
+		}
+	}
+}
+
+// record updates the health of a Region after an attempt. It ignores outcomes
+// that say nothing about the Region, and wrong answers, which are for
+// recordWrong.
+func (c *Client) record(e ending) {
+	if e.outcome != inconclusive && e.outcome != wrong {
+		c.update(e)
+	}
+}
+
+// recordWrong passes over the Regions that gave wrong answers, after another
+// Region gave the right one.
+func (c *Client) recordWrong(failed []ending) {
+	for _, e := range failed {
+		if e.outcome == wrong {
+			c.update(e)
+		}
+	}
+}
+
+func (c *Client) update(e ending) {
+	c.mu.Lock()
+	before := e.health.down()
+	e.health.update(e, time.Now(), c.opts.ProbeInterval)
+	after := e.health.down()
+	c.mu.Unlock()
+	if before != after && c.opts.OnChange != nil {
+		c.opts.OnChange(e.Name, e.reason())
+	}
+}
+
+func (h *health) update(e ending, now time.Time, interval time.Duration) {
+	// A call that began before the latest recorded one has older news. If it hung
+	// since before an outage ended, it must not bring the outage back.
+	if e.started.Before(h.recorded) {
+		return
+	}
+	h.recorded = e.started
+	switch e.outcome {
+	case answered, refused:
+		h.retryAt, h.slowOnly, h.slow = time.Time{}, false, 0
+		return
+	case slow:
+		if h.down() {
+			break
+		}
+		if h.slow > 0 && e.started.Sub(h.slowCall) < slowSpacing {
+			return
+		}
+		h.slow++
+		h.slowCall = e.started
+		if h.slow < maxSlow {
+			return
+		}
+		h.slowOnly = true
+	case throttled:
+		interval = min(interval, throttleInterval)
+		h.slowOnly = false
+	default:
+		h.slowOnly = false
+	}
+	h.retryAt = now.Add(interval)
+}
