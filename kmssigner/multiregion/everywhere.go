@@ -9,17 +9,21 @@ import (
 // of them is available, it asks the others. It returns at least one answer, in the
 // order of preference, or an error. Every refusal is an error.
 func everywhere[Out any](caller context.Context, c *Client, req *request[Out]) ([]answer[Out], error) {
-	attempts := c.order()
-	defer c.endProbes(attempts)
+	var first, last []*attempt
+	for left := c.order(); len(left) > 0; {
+		var a *attempt
+		a, left = c.next(left)
+		if a.purpose == lastResort {
+			last = append(last, a)
+		} else {
+			first = append(first, a)
+		}
+	}
+	defer c.endProbes(first)
 	ctx, cancel := context.WithCancel(caller) // ends the attempts whose answers are not waited for
 	defer cancel()
-	isLast := func(a *attempt) bool { return a.purpose == lastResort }
-	last := slices.IndexFunc(attempts, isLast)
-	if last < 0 {
-		last = len(attempts)
-	}
 	var failed []ending
-	for _, batch := range [][]*attempt{attempts[:last], attempts[last:]} {
+	for _, batch := range [][]*attempt{first, last} {
 		if caller.Err() != nil {
 			break
 		}

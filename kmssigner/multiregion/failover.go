@@ -18,7 +18,7 @@ type ending struct {
 // reason is why a Region is passed over after this ending, if it is.
 func (e ending) reason() error {
 	if e.outcome == slow && e.err == nil {
-		return fmt.Errorf("%s: overtaken by hedges", e.Name)
+		return &regionError{e.Name, errors.New("overtaken by hedges")}
 	}
 	if e.outcome == answered || e.outcome == refused {
 		return nil
@@ -42,14 +42,14 @@ func do[Out any](ctx context.Context, c *Client, req *request[Out]) (*Out, error
 
 // inTurn asks one Region after the other until one answers.
 func inTurn[Out any](ctx context.Context, c *Client, req *request[Out]) (*Out, error) {
-	attempts := c.order()
-	defer c.endProbes(attempts)
+	var made []*attempt
+	defer func() { c.endProbes(made) }()
 	var failed []ending
-	for i, a := range attempts {
-		if ctx.Err() != nil {
-			break
-		}
-		c.start(ctx, a, len(attempts)-1-i)
+	for left := c.order(); len(left) > 0 && ctx.Err() == nil; {
+		var a *attempt
+		a, left = c.next(left)
+		made = append(made, a)
+		c.start(ctx, a, len(left))
 		got := req.judge(req.ask(ctx, a))
 		c.record(got.ending)
 		if got.outcome == answered {
@@ -126,7 +126,7 @@ func (req *request[Out]) ask(ctx context.Context, a *attempt) answer[Out] {
 			err = fmt.Errorf("no answer within %v: %w", a.timeout, err)
 		}
 	}
-	return answer[Out]{ending{a, o, fmt.Errorf("%s: %w", a.Name, err)}, nil}
+	return answer[Out]{ending{a, o, &regionError{a.Name, err}}, nil}
 }
 
 // judge checks an answer. It is not part of ask, because with hedging ask may
@@ -137,7 +137,7 @@ func (req *request[Out]) judge(got answer[Out]) answer[Out] {
 		return got
 	}
 	if err := req.check(got.out); err != nil {
-		got.out, got.outcome, got.err = nil, req.fault(err), fmt.Errorf("%s: %w", got.Name, err)
+		got.out, got.outcome, got.err = nil, req.fault(err), &regionError{got.Name, err}
 	}
 	return got
 }
@@ -153,6 +153,16 @@ func failure(ctx context.Context, operation string, failed []ending) error {
 	}
 	return fmt.Errorf("multiregion: %s: %w", operation, all)
 }
+
+// A regionError is an error in one Region. It does not build its text before it is
+// asked for, because most of these errors are followed by an answer.
+type regionError struct {
+	region string
+	err    error
+}
+
+func (e *regionError) Error() string { return e.region + ": " + e.err.Error() }
+func (e *regionError) Unwrap() error { return e.err }
 
 // joined is errors.Join on one line.
 type joined []error

@@ -34,7 +34,13 @@ type health struct {
 	recorded time.Time // start of the latest call whose outcome was recorded
 }
 
+// down reports whether the Region is passed over.
 func (h *health) down() bool { return !h.retryAt.IsZero() }
+
+// isDue reports whether the Region is passed over and may be tried again.
+func (h *health) isDue(now time.Time) bool {
+	return h.down() && !h.probing && !now.Before(h.retryAt)
+}
 
 // An attempt is a call to one Region.
 type attempt struct {
@@ -53,10 +59,8 @@ const (
 	lastResort         // the Region is passed over; all others have failed
 )
 
-// order returns the attempts that a call makes, in their order. The caller must
-// call endProbes when it is done with them.
-func (c *Client) order() []*attempt {
-	now := time.Now()
+// order returns the Regions in the order of preference of a new call.
+func (c *Client) order() []*region {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	first := 0
@@ -64,32 +68,54 @@ func (c *Client) order() []*attempt {
 		first = c.turn
 		c.turn = (c.turn + 1) % len(c.regions)
 	}
-	var probes, up, down []*attempt // at most one probe
-	for i := range c.regions {
-		r := c.regions[(first+i)%len(c.regions)]
-		a := &attempt{region: r}
-		switch {
-		case !r.health.down():
-			up = append(up, a)
-		case len(probes) == 0 && !r.health.probing && !now.Before(r.health.retryAt):
-			probes = append(probes, a)
-		default:
-			a.purpose = lastResort
-			down = append(down, a)
-		}
-	}
-	for _, a := range probes {
-		if len(up) == 0 {
-			a.purpose = lastResort // a probe's short timeout would spare nobody
-			continue
-		}
-		a.purpose = probe
-		a.health.probing = true
-	}
-	return slices.Concat(probes, up, down)
+	return slices.Concat(c.regions[first:], c.regions[:first])
 }
 
-// endProbes lets other calls probe the Regions that this call has probed.
+// next chooses the next Region to ask from those that a call has not asked yet. It
+// returns an attempt and the Regions left. The caller must end its probes with
+// endProbes.
+func (c *Client) next(left []*region) (*attempt, []*region) {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	up := slices.IndexFunc(left, func(r *region) bool { return !r.health.down() })
+	due := slices.IndexFunc(left, func(r *region) bool { return r.health.isDue(now) })
+	i, purpose := 0, lastResort
+	switch {
+	case up >= 0 && due >= 0 && len(left) == len(c.regions):
+		i, purpose = due, probe
+		left[i].health.probing = true
+	case up >= 0:
+		i, purpose = up, regular
+	case due >= 0:
+		i = due // it may be back; a probe's short timeout would spare nobody
+	}
+	return take(left, i, purpose)
+}
+
+// nextHedge chooses a Region to ask while another has not answered yet, as next
+// does. It returns nil if there is none.
+func (c *Client) nextHedge(left []*region) (*attempt, []*region) {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	usable := func(r *region) bool { return !r.health.down() || r.health.slowOnly }
+	if i := slices.IndexFunc(left, usable); i >= 0 {
+		return take(left, i, regular)
+	}
+	if i := slices.IndexFunc(left, func(r *region) bool { return r.health.isDue(now) }); i >= 0 {
+		left[i].health.probing = true
+		return take(left, i, probe)
+	}
+	return nil, left
+}
+
+func take(left []*region, i int, p purpose) (*attempt, []*region) {
+	a := &attempt{region: left[i], purpose: p}
+	return a, slices.Delete(left, i, i+1)
+}
+
+// endProbes lets other calls probe the Regions that a call has probed.
 func (c *Client) endProbes(attempts []*attempt) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
