@@ -193,6 +193,7 @@ type key struct {
 	target
 	keyType
 	client           Client
+	checker          signChecker                  // client, if it is one
 	usable           []types.SigningAlgorithmSpec // of keyType's, those that KMS lists
 	preferRaw        bool
 	skipVerification bool
@@ -238,6 +239,7 @@ func newKey(ctx context.Context, client Client, keyID string, optFns []func(*Opt
 	if err := checkArguments(client, keyID); err != nil {
 		return nil, err
 	}
+	k.checker, _ = client.(signChecker)
 	if o.PublicKey != nil {
 		return k, k.setPublicKey(o.PublicKey)
 	}

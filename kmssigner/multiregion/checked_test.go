@@ -67,29 +67,23 @@ func TestWrongAnswer(t *testing.T) {
 						o.HedgeAfter = hedge
 						o.OnChange = func(region string, err error) { told = append(told, fmt.Sprint(region, ": ", err)) }
 					})
-					check := checkOf(t, w)
+					s := newSigner(t, c, w.arn)
 					heal := w.a.Inject(signFault, effect)
-					sign := func() {
-						t.Helper()
-						if _, err := c.SignChecked(t.Context(), input(w), check); err != nil {
-							t.Fatal(err)
-						}
-					}
-					sign()
+					mustSign(t, s)
 					w.signs(t, 1, 1)
 					down(t, c, regionA)
 					if len(told) != 1 || !strings.HasPrefix(told[0], regionA+": "+regionA+": ") {
 						t.Errorf("OnChange was told %q, want the Region and the reason", told)
 					}
-					sign()
+					mustSign(t, s)
 					w.signs(t, 1, 2)
 					time.Sleep(10 * time.Second) // a probe that is wrong again
-					sign()
+					mustSign(t, s)
 					w.signs(t, 2, 3)
 					down(t, c, regionA)
 					heal()
 					time.Sleep(10 * time.Second)
-					sign()
+					mustSign(t, s)
 					w.signs(t, 3, 3)
 					down(t, c)
 					if len(told) != 2 || told[1] != regionA+": <nil>" {
@@ -101,15 +95,34 @@ func TestWrongAnswer(t *testing.T) {
 	}
 }
 
+// It is so for every type of key.
+func TestWrongSignatureOfEveryKey(t *testing.T) {
+	for _, spec := range []types.KeySpec{
+		types.KeySpecRsa2048, types.KeySpecEccNistP256, types.KeySpecEccNistP384, types.KeySpecEccNistP521,
+		types.KeySpecEccSecgP256k1, types.KeySpecEccNistEdwards25519, types.KeySpecMlDsa44,
+	} {
+		w := newWorld(t, spec, types.KeyUsageTypeSignVerify)
+		c := w.client(t)
+		s := newSigner(t, c, w.arn)
+		w.a.Inject(signFault, kmstest.Corrupt())
+		if _, err := s.SignMessage(nil, []byte("message"), s); err != nil {
+			t.Errorf("%s: %v", spec, err)
+		}
+		w.signs(t, 1, 1)
+		down(t, c, regionA)
+	}
+}
+
 // If all Regions are wrong, it is more likely the public key that is: no Region
 // is passed over, and the error has all reasons.
 func TestWrongEverywhere(t *testing.T) {
 	for _, hedge := range []time.Duration{0, time.Second} {
 		w := ecWorld(t)
 		c := w.client(t, func(o *multiregion.Options) { o.HedgeAfter = hedge })
+		s := newSigner(t, c, w.arn)
 		w.a.Inject(signFault, kmstest.Corrupt())
 		w.b.Inject(signFault, kmstest.Set("Signature", []byte("not DER")))
-		_, err := c.SignChecked(t.Context(), input(w), checkOf(t, w))
+		err := sign(s)
 		if !errors.Is(err, kmssigner.ErrBadSignature) || !strings.Contains(err.Error(), regionA+": ") || !strings.Contains(err.Error(), regionB+": ") {
 			t.Errorf("got %v, want ErrBadSignature and both Regions", err)
 		}
@@ -145,7 +158,6 @@ func TestWrongByAlias(t *testing.T) {
 		t.Errorf("a bad signature: %v", err)
 	}
 	heal()
-	time.Sleep(0)
 	c = w.client(t)
 	w.alias(t, w.a, other)
 	before := w.b.Calls("Sign")

@@ -33,6 +33,8 @@ func foreignAnswers() map[string]kmstest.Effect {
 		"200 HTML":         kmstest.Respond(200, "<html>Sign in to the network</html>"),
 		"200 null":         kmstest.Respond(200, "null"),
 		"200 other JSON":   kmstest.Respond(200, `{"status":"ok"}`),
+		"200 too large":    kmstest.Respond(200, `{"x":"`+strings.Repeat("x", 1<<20)+`"}`),
+		"403 too large":    kmstest.Respond(403, `{"message":"`+strings.Repeat("x", 1<<20)+`"}`),
 	}
 	for _, status := range []int{302, 307, 401, 403, 404, 405, 407, 413, 429, 500, 502, 503} {
 		for _, body := range []string{"", "{}", `{"message":"Forbidden"}`, "<html>Forbidden</html>"} {
