@@ -142,12 +142,18 @@ func (req *request[Out]) judge(got answer[Out]) answer[Out] {
 	return got
 }
 
-// failure is the error for the caller. It has the errors of all Regions asked.
+// failure is the error for the caller. It has the errors of all Regions asked. A
+// refusal comes first, so that errors.As finds its code before that of a proxy.
 func failure(ctx context.Context, operation string, failed []ending) error {
-	var all joined
+	var all, rest joined
 	for _, e := range failed {
-		all = append(all, e.err)
+		if e.outcome.final() {
+			all = append(all, e.err)
+		} else {
+			rest = append(rest, e.err)
+		}
 	}
+	all = append(all, rest...)
 	if ended := ctx.Err(); ended != nil && !errors.Is(all, ended) {
 		all = append(all, ended)
 	}
