@@ -67,7 +67,8 @@ func since(t *testing.T, dates map[string]time.Time, name string, want time.Time
 	}
 }
 
-// The date of an alias is the time since when it has named the key everywhere.
+// TestListAliasesDates checks that the date of an alias is the time since when it has
+// named the key everywhere.
 func TestListAliasesDates(t *testing.T) {
 	for _, first := range []string{regionA, regionB} {
 		synctest.Test(t, func(t *testing.T) {
@@ -101,8 +102,8 @@ func TestListAliasesDates(t *testing.T) {
 	}
 }
 
-// An alias that one Region has is in the answer: it may be a mark that a key is
-// revoked, and the other Region was away when it was made.
+// TestListAliasesUnion checks that an alias of one Region is in the answer. It may mark
+// the key as revoked, and the other Region may have been away when it was made.
 func TestListAliasesUnion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -123,7 +124,8 @@ func TestListAliasesUnion(t *testing.T) {
 	})
 }
 
-// The clock that counts for an alias that is not everywhere is KMS's.
+// TestListAliasesClock checks that the date of an alias that is not everywhere is by
+// KMS's clock.
 func TestListAliasesClock(t *testing.T) {
 	w := ecWorld(t)
 	w.alias(t, w.b, w.b.AddKey(types.KeySpecEccNistP256))
@@ -132,7 +134,7 @@ func TestListAliasesClock(t *testing.T) {
 	since(t, datesOf(t, w, list(t, w.client(t), w)), alias, time.Now().Add(2*time.Hour))
 }
 
-// A Region that is away is left out, whatever keeps it away.
+// TestListAliasesOutage checks that a Region that is not available is left out.
 func TestListAliasesOutage(t *testing.T) {
 	effects := foreignAnswers()
 	for name, fault := range faults {
@@ -165,7 +167,8 @@ func TestListAliasesOutage(t *testing.T) {
 	}
 }
 
-// A Region that answers for another key is left out as well.
+// TestListAliasesWrongAnswer checks that a Region that answers for another key is
+// left out.
 func TestListAliasesWrongAnswer(t *testing.T) {
 	w := ecWorld(t)
 	other, _ := w.addKey(t, types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)
@@ -219,7 +222,7 @@ func TestListAliasesRefusal(t *testing.T) {
 	}
 }
 
-// All pages are read, and the caller sees one.
+// TestListAliasesPages checks that all pages are read and the caller sees one.
 func TestListAliasesPages(t *testing.T) {
 	w := ecWorld(t)
 	want := []string{alias}

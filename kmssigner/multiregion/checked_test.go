@@ -21,7 +21,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/multiregion"
 )
 
-// wrongAnswers come without an error and are not the signature that was asked for.
+// wrongAnswers returns answers that come without an error and are not the signature
+// that was asked for.
 func wrongAnswers(t *testing.T, w *world) map[string]kmstest.Effect {
 	other, otherARN := w.addKey(t, types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)
 	return map[string]kmstest.Effect{
@@ -50,8 +51,8 @@ func checkOf(t *testing.T, w *world) func(*kms.SignOutput) error {
 	}
 }
 
-// A signature that is wrong in one Region and right in another is taken from the
-// other, and the first is passed over and reported.
+// TestWrongAnswer checks that a signature that is wrong in one Region is made in the
+// other, and that the first is passed over and reported.
 func TestWrongAnswer(t *testing.T) {
 	for _, hedge := range []time.Duration{0, time.Second} {
 		for name, effect := range wrongAnswers(t, ecWorld(t)) {
@@ -95,7 +96,7 @@ func TestWrongAnswer(t *testing.T) {
 	}
 }
 
-// It is so for every type of key.
+// TestWrongSignatureOfEveryKey does so for every type of key.
 func TestWrongSignatureOfEveryKey(t *testing.T) {
 	for _, spec := range []types.KeySpec{
 		types.KeySpecRsa2048, types.KeySpecEccNistP256, types.KeySpecEccNistP384, types.KeySpecEccNistP521,
@@ -113,8 +114,8 @@ func TestWrongSignatureOfEveryKey(t *testing.T) {
 	}
 }
 
-// If all Regions are wrong, it is more likely the public key that is: no Region
-// is passed over, and the error has all reasons.
+// TestWrongEverywhere checks that no Region is passed over if all are wrong, because
+// then the public key is more likely wrong.
 func TestWrongEverywhere(t *testing.T) {
 	for _, hedge := range []time.Duration{0, time.Second} {
 		w := ecWorld(t)
@@ -131,7 +132,8 @@ func TestWrongEverywhere(t *testing.T) {
 	}
 }
 
-// A wrong answer and an outage leave nothing, and only the outage is remembered.
+// TestWrongAndAway checks that a Region is not passed over for a wrong answer if no
+// other Region has a right one.
 func TestWrongAndAway(t *testing.T) {
 	w := ecWorld(t)
 	c := w.client(t)
@@ -145,8 +147,8 @@ func TestWrongAndAway(t *testing.T) {
 	down(t, c, regionB)
 }
 
-// An alias may have been moved to another key, so its answer stands. A signature
-// that does not verify is a fault in any case.
+// TestWrongByAlias checks that ErrKeyChanged is final after a request by alias, and
+// that a signature that does not verify is not.
 func TestWrongByAlias(t *testing.T) {
 	w := ecWorld(t)
 	other, _ := w.addKey(t, types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)
@@ -170,7 +172,7 @@ func TestWrongByAlias(t *testing.T) {
 	down(t, c)
 }
 
-// A MAC under another key is an error at once.
+// TestWrongMAC checks that no other Region is asked after a MAC under another key.
 func TestWrongMAC(t *testing.T) {
 	w := newWorld(t, types.KeySpecHmac256, types.KeyUsageTypeGenerateVerifyMac)
 	_, otherARN := w.addKey(t, types.KeySpecHmac256, types.KeyUsageTypeGenerateVerifyMac)
@@ -189,7 +191,7 @@ func TestWrongMAC(t *testing.T) {
 	down(t, c)
 }
 
-// A hedge with a wrong answer does not win.
+// TestWrongHedge checks that a hedge with a wrong answer does not win.
 func TestWrongHedge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -208,8 +210,8 @@ func TestWrongHedge(t *testing.T) {
 	})
 }
 
-// check is called by the caller's goroutine and never after SignChecked has
-// returned, so it may read what the caller may change. The race detector tells.
+// TestCheckIsCallers checks that check is not called after SignChecked has returned,
+// because it reads what the caller may change.
 func TestCheckIsCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -231,7 +233,7 @@ func TestCheckIsCallers(t *testing.T) {
 	})
 }
 
-// slowSigner answers after its context has ended.
+// A slowSigner answers after its context has ended.
 type slowSigner struct{ *kmstest.KMS }
 
 func (s slowSigner) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(*kms.Options)) (*kms.SignOutput, error) {
@@ -239,8 +241,8 @@ func (s slowSigner) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(
 	return s.KMS.Sign(context.WithoutCancel(ctx), in, optFns...)
 }
 
-// OnChange is called when a Region begins to be passed over and when it is back,
-// and at no other time.
+// TestOnChange checks that OnChange is called when a Region begins to be passed over
+// and when it is back, and at no other time.
 func TestOnChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -287,7 +289,7 @@ func TestOnChange(t *testing.T) {
 	})
 }
 
-// The methods of a Client that New did not make fail.
+// TestZeroClient checks that the methods of nil and zero Clients fail.
 func TestZeroClient(t *testing.T) {
 	w := ecWorld(t)
 	for _, c := range []*multiregion.Client{nil, {}} {

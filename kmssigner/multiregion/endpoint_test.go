@@ -24,7 +24,7 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/multiregion"
 )
 
-// foreignAnswers are the answers of proxies, captive portals, firewalls and wrong
+// foreignAnswers returns answers of proxies, captive portals, firewalls and wrong
 // endpoints. They are not KMS's, so another Region is asked.
 func foreignAnswers() map[string]kmstest.Effect {
 	answers := map[string]kmstest.Effect{
@@ -96,7 +96,7 @@ func TestForeignAnswer(t *testing.T) {
 	}
 }
 
-// If no Region has an answer of KMS, the error says what each of them said.
+// TestForeignAnswerEverywhere checks the error if no answer is KMS's.
 func TestForeignAnswerEverywhere(t *testing.T) {
 	w := ecWorld(t)
 	c := w.client(t)
@@ -115,7 +115,8 @@ func TestForeignAnswerEverywhere(t *testing.T) {
 	down(t, c, regionA, regionB)
 }
 
-// A success without one of the members that KMS always sends is not KMS's.
+// TestMissingMember checks that a success without one of the members that KMS always
+// sends is not taken for KMS's.
 func TestMissingMember(t *testing.T) {
 	for operation, members := range map[string][]string{
 		"Sign":         {"Signature", "KeyId", "SigningAlgorithm"},
@@ -181,8 +182,8 @@ func callOf(t *testing.T, operation string) (*world, func(*multiregion.Client) e
 	}[operation]
 }
 
-// On the wire a redirect is not followed, and a proxy that refuses to connect is a
-// broken connection.
+// TestForeignAnswerOnTheWire checks that a redirect is not followed, and that a proxy
+// that refuses to connect makes a Region unavailable.
 func TestForeignAnswerOnTheWire(t *testing.T) {
 	w := ecWorld(t)
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -224,7 +225,8 @@ func TestForeignAnswerOnTheWire(t *testing.T) {
 	}
 }
 
-// One hiccup makes all calls of one moment late, and says little about the Region.
+// TestHiccup checks that a Region is not passed over after one moment in which all
+// calls were slow.
 func TestHiccup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -243,7 +245,8 @@ func TestHiccup(t *testing.T) {
 	})
 }
 
-// A Region that was only slow is asked when the other is slow too.
+// TestHedgeToSlow checks that a Region that is passed over for being slow is hedged
+// to when the other is slow too.
 func TestHedgeToSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -251,7 +254,7 @@ func TestHedgeToSlow(t *testing.T) {
 		s := newSigner(t, c, w.arn)
 		heal := w.a.Inject(signFault, kmstest.Hang())
 		for range 2 {
-			for range 32 { // 64 at a time are not more than one
+			for range 32 {
 				mustSign(t, s)
 			}
 		}
@@ -271,8 +274,9 @@ func TestHedgeToSlow(t *testing.T) {
 	})
 }
 
-// KMS refuses the requests of a wrong clock. The SDK corrects it on a retry, so
-// only a client without retries sees it. It is not the Region's fault.
+// TestClockSkew checks that a Region is not passed over for the refusals that a wrong
+// clock causes. The SDK corrects the clock with its next attempt, so only a client
+// without retries sees them.
 func TestClockSkew(t *testing.T) {
 	w := ecWorld(t)
 	c := w.client(t)
@@ -288,8 +292,8 @@ func TestClockSkew(t *testing.T) {
 	w.signs(t, 2, 0)
 }
 
-// A request that the SDK cannot send, for want of credentials, would fail in
-// every Region.
+// TestCredentials checks that no other Region is asked when the SDK has no
+// credentials, because the others would have none either.
 func TestCredentials(t *testing.T) {
 	failing := func(err error) aws.CredentialsProvider {
 		return aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {

@@ -17,7 +17,7 @@ import (
 
 func Example() {
 	ctx := context.Background()
-	// In production: a kms.NewFromConfig for each Region, and a key that is there.
+	// In production use kms.NewFromConfig for each Region.
 	virginia := kmstest.New()
 	ireland := virginia.Region("eu-west-1")
 	key, err := virginia.CreateKey(ctx, &kms.CreateKeyInput{
@@ -43,7 +43,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	virginia.Inject(kmstest.Match{}, kmstest.Reset()) // and from now on Virginia is away
+	virginia.Inject(kmstest.Match{}, kmstest.Reset()) // from now on Virginia is not available
 	_, err = signer.SignMessage(nil, []byte("message"), crypto.SHA256)
 	fmt.Println(err)
 	fmt.Println(ireland.Calls("Sign"), "by Ireland,", client.Down(), "is down")

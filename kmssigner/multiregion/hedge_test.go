@@ -20,7 +20,7 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/multiregion"
 )
 
-// spy tells how the contexts of Sign calls ended.
+// A spy records how the contexts of Sign calls ended.
 type spy struct {
 	*kmstest.KMS
 	mu    sync.Mutex
@@ -92,8 +92,8 @@ func TestHedge(t *testing.T) {
 	}
 }
 
-// What the first Region refuses stays refused, and what the second refuses does not
-// spoil the first's answer.
+// TestHedgeRefusals checks that a refusal of the first Region is final, and that one
+// of the second does not replace the answer of the first.
 func TestHedgeRefusals(t *testing.T) {
 	denied := kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException"})
 	for name, test := range map[string]struct {
@@ -132,7 +132,8 @@ func TestHedgeRefusals(t *testing.T) {
 	}
 }
 
-// A Region that hangs is hedged for a second, then passed over, then probed.
+// TestHedgeHang checks that a Region that hangs is hedged for a second, then passed
+// over, then probed.
 func TestHedgeHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -166,8 +167,8 @@ func TestHedgeHang(t *testing.T) {
 	})
 }
 
-// A Region that was down when the call began is hedged with once it may be probed,
-// and not before.
+// TestHedgeDown checks that a Region that was down when the call began is hedged to
+// when it may be probed, and not before.
 func TestHedgeDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -201,7 +202,8 @@ func input(w *world) *kms.SignInput {
 	}
 }
 
-// The loser is cancelled though the caller's own context goes on.
+// TestHedgeCancels checks that the attempt that lost is cancelled while the caller's
+// context goes on.
 func TestHedgeCancels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -217,7 +219,8 @@ func TestHedgeCancels(t *testing.T) {
 	})
 }
 
-// A hedge that came second had no head start: it is not held against its Region.
+// TestHedgeLostBySecond checks that a hedge that comes second is not held against
+// its Region, because it began later.
 func TestHedgeLostBySecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -233,7 +236,8 @@ func TestHedgeLostBySecond(t *testing.T) {
 	})
 }
 
-// A probe that loses against its hedge leaves the Region down for an interval.
+// TestHedgeLostByProbe checks that a Region whose probe is overtaken by a hedge stays
+// down for an interval.
 func TestHedgeLostByProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -251,7 +255,7 @@ func TestHedgeLostByProbe(t *testing.T) {
 	})
 }
 
-// A call is at most with two Regions at the same time.
+// TestHedgeThree checks that a call asks at most two Regions at the same time.
 func TestHedgeThree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -272,15 +276,15 @@ func TestHedgeThree(t *testing.T) {
 		if _, err := c.Sign(t.Context(), input(w)); err != nil {
 			t.Fatal(err)
 		}
-		// A has two seconds; then B is alone, and C its hedge.
+		// A has two seconds. Then B is alone, and C is its hedge.
 		if took := time.Since(began); took != 2050*time.Millisecond {
 			t.Errorf("it took %v, want the first Region's two seconds and HedgeAfter", took)
 		}
 	})
 }
 
-// The caller's bytes are the caller's again once Sign has returned. The race
-// detector tells.
+// TestHedgeInput checks that the caller may change its input when Sign has returned.
+// The race detector would tell.
 func TestHedgeInput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -299,7 +303,7 @@ func TestHedgeInput(t *testing.T) {
 	})
 }
 
-// slowReader reads its input after it was cancelled.
+// A slowReader reads its input after its context has ended.
 type slowReader struct {
 	*kmstest.KMS
 	read chan struct{}
@@ -315,7 +319,7 @@ func (s slowReader) Sign(ctx context.Context, in *kms.SignInput, _ ...func(*kms.
 	return nil, ctx.Err()
 }
 
-// The SDK's retries take up to six seconds. They are part of the Region's time.
+// TestRetries checks that the SDK's retries are part of the Region's time.
 func TestRetries(t *testing.T) {
 	for name, effect := range map[string]kmstest.Effect{
 		"throttled": kmstest.Throttle(), "reset": kmstest.Reset(), "500": kmstest.Respond(500, ""), "hang": kmstest.Hang(),
@@ -350,8 +354,8 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// A signer as the standard library and JOSE libraries want it, with every option
-// on, over the wire, while one Region and then the other is killed.
+// TestWire signs over the wire with every option on, while the Regions fail in
+// turns.
 func TestWire(t *testing.T) {
 	w := ecWorld(t)
 	before := runtime.NumGoroutine()

@@ -3,13 +3,11 @@ package multiregion_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
 
@@ -34,7 +32,7 @@ func TestOtherPublicKey(t *testing.T) {
 	}
 }
 
-// An alias is each Region's own.
+// TestOtherAlias checks an alias that names different keys in the Regions.
 func TestOtherAlias(t *testing.T) {
 	w := ecWorld(t)
 	other, _ := w.addKey(t, types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)
@@ -51,7 +49,8 @@ func TestOtherAlias(t *testing.T) {
 	mustSign(t, newSigner(t, w.client(t), w.arn)) // by the ARN all is well
 }
 
-// A Region that could not be compared in New is compared when it is asked again.
+// TestCompareLater checks that a Region that was not available to New is compared
+// when it is asked again.
 func TestCompareLater(t *testing.T) {
 	w := ecWorld(t)
 	c := w.client(t)
@@ -67,7 +66,8 @@ func TestCompareLater(t *testing.T) {
 	}
 }
 
-// And without any comparison the Signer verifies.
+// TestOtherSignature checks that a Signer verifies signatures of a Region whose
+// public key was not compared.
 func TestOtherSignature(t *testing.T) {
 	w := ecWorld(t)
 	s := newSigner(t, w.client(t), w.arn)
@@ -106,7 +106,7 @@ func TestOtherKeyID(t *testing.T) {
 			if err := sign(s); !errors.Is(err, kmssigner.ErrKeyChanged) {
 				t.Errorf("%s, by %s: got %v, want ErrKeyChanged", name, asked, err)
 			}
-			// The Signer would see it too; it is seen before.
+			// The Signer would see it too. The Client sees it first.
 			if _, err := w.client(t).Sign(t.Context(), input(w)); !errors.Is(err, kmssigner.ErrKeyChanged) {
 				t.Errorf("%s: got %v, want ErrKeyChanged", name, err)
 			}
@@ -118,7 +118,7 @@ func TestOtherKeyID(t *testing.T) {
 	s := newSigner(t, w.client(t), w.arn)
 	w.a.Inject(signFault, kmstest.Set("KeyId", w.id))
 	mustSign(t, s)
-	// A client that is for another Region than its name says.
+	// The client is for another Region than its name says.
 	swapped, err := multiregion.New([]multiregion.Region{{Name: regionB, Client: w.a}})
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +156,8 @@ func TestGetPublicKeyOutage(t *testing.T) {
 	}
 }
 
-// One answer is not lost to the wait for the other.
+// TestGetPublicKeyHurry checks that waiting for one Region leaves time to return the
+// answer of the other.
 func TestGetPublicKeyHurry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -173,7 +174,7 @@ func TestGetPublicKeyFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
 		c := w.client(t)
-		// Both away: both are named, also when both are remembered.
+		// The error names both, also when both were passed over before.
 		healA, healB := w.a.Inject(getFault, kmstest.Reset()), w.b.Inject(getFault, kmstest.Throttle())
 		for range 2 {
 			_, err := kmssigner.New(t.Context(), c, w.arn)
@@ -187,7 +188,7 @@ func TestGetPublicKeyFails(t *testing.T) {
 		down(t, c, regionB)
 		healB()
 
-		// A refusal anywhere.
+		// A refusal of either Region is an error.
 		for _, k := range []*kmstest.KMS{w.a, w.b} {
 			heal := k.Inject(getFault, kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException"}))
 			_, err := kmssigner.New(t.Context(), w.client(t), w.arn)
@@ -197,7 +198,7 @@ func TestGetPublicKeyFails(t *testing.T) {
 			heal()
 		}
 
-		// The caller's deadline, and no answer but the ones in time.
+		// Nothing outlives the caller's deadline.
 		w.a.Inject(getFault, kmstest.Hang())
 		w.b.Inject(getFault, kmstest.Hang())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -210,89 +211,4 @@ func TestGetPublicKeyFails(t *testing.T) {
 			t.Errorf("it took %v, the deadline is one second", took)
 		}
 	})
-}
-
-func TestHMAC(t *testing.T) {
-	w := newWorld(t, types.KeySpecHmac256, types.KeyUsageTypeGenerateVerifyMac)
-	c := w.client(t)
-	h, err := kmssigner.NewHMAC(t.Context(), c, alias)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if h.KeyARN() != w.arn {
-		t.Errorf("KeyARN is %q, want %q", h.KeyARN(), w.arn)
-	}
-	msg := []byte("message")
-	inA, err := h.Generate(msg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.a.Inject(kmstest.Match{}, kmstest.Reset())
-	inB, err := h.Generate(msg)
-	if err != nil || !slices.Equal(inA, inB) {
-		t.Errorf("got %x and %v, want %x", inB, err, inA)
-	}
-	if ok, err := h.Verify(msg, inA); !ok || err != nil {
-		t.Errorf("Verify: %v, %v", ok, err)
-	}
-	if ok, err := h.Verify([]byte("other"), inA); ok || err != nil {
-		t.Errorf("Verify of another message: %v, %v", ok, err)
-	}
-	if a, b := w.a.Calls("VerifyMac"), w.b.Calls("VerifyMac"); a != 0 || b != 2 {
-		t.Errorf("VerifyMac calls: %d and %d, want 0 and 2", a, b)
-	}
-	if h, err := kmssigner.NewHMAC(t.Context(), c, w.id); err != nil || h.KeyARN() != w.arn {
-		t.Errorf("NewHMAC in the outage: %v, %v", h, err)
-	}
-
-	type only struct{ kmssigner.Client }
-	signing, err := multiregion.New([]multiregion.Region{{Name: regionA, Client: only{w.a}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := kmssigner.NewHMAC(t.Context(), signing, w.arn); err == nil || !strings.Contains(err.Error(), "HMACClient") {
-		t.Errorf("got %v, want a word on HMACClient", err)
-	}
-}
-
-func TestNew(t *testing.T) {
-	fake := kmstest.New()
-	a := kms.New(kms.Options{Region: regionA})
-	for name, test := range map[string]struct {
-		regions []multiregion.Region
-		opts    multiregion.Options
-	}{
-		"none":         {},
-		"no client":    {regions: []multiregion.Region{{Name: regionA}}},
-		"no name":      {regions: []multiregion.Region{{Client: fake}}},
-		"nameless SDK": {regions: []multiregion.Region{{Client: kms.New(kms.Options{})}}},
-		"twice":        {regions: []multiregion.Region{{Client: a}, {Name: regionA, Client: fake}}},
-		"wrong Region": {regions: []multiregion.Region{{Name: regionB, Client: a}}},
-		"bad interval": {[]multiregion.Region{{Client: a}}, multiregion.Options{ProbeInterval: -1}},
-		"bad hedge":    {[]multiregion.Region{{Client: a}}, multiregion.Options{HedgeAfter: -1}},
-	} {
-		if _, err := multiregion.New(test.regions, func(o *multiregion.Options) { *o = test.opts }); err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-	if _, err := multiregion.New([]multiregion.Region{{Client: a}, {Name: regionB, Client: fake}}); err != nil {
-		t.Error(err)
-	}
-}
-
-// Inputs are left as they are.
-func TestInputUntouched(t *testing.T) {
-	w := ecWorld(t)
-	w.a.Inject(signFault, kmstest.Reset())
-	in := input(w)
-	out, err := w.client(t).Sign(t.Context(), in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *in.KeyId != w.arn || *out.KeyId != w.arn {
-		t.Errorf("KeyId asked %q, answered %q, want %q", *in.KeyId, *out.KeyId, w.arn)
-	}
-	if _, err := w.client(t).Sign(t.Context(), nil); err == nil {
-		t.Error("nil input: no error")
-	}
 }

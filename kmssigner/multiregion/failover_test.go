@@ -2,12 +2,8 @@ package multiregion_test
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,108 +23,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/multiregion"
 )
 
-const (
-	regionA, regionB = "us-east-1", "eu-west-1"
-	alias            = "alias/tokens"
-)
-
-// world is a multi-Region key in two Regions of one account.
-type world struct {
-	a, b *kmstest.KMS
-	arn  string // in A
-	id   string
-}
-
-func newWorld(t testing.TB, spec types.KeySpec, usage types.KeyUsageType) *world {
-	t.Helper()
-	w := &world{a: kmstest.New()}
-	w.b = w.a.Region(regionB)
-	w.id, w.arn = w.addKey(t, spec, usage)
-	w.alias(t, w.a, w.id)
-	w.alias(t, w.b, w.id)
-	return w
-}
-
-func ecWorld(t testing.TB) *world {
-	return newWorld(t, types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)
-}
-
-func (w *world) addKey(t testing.TB, spec types.KeySpec, usage types.KeyUsageType) (id, arn string) {
-	t.Helper()
-	ctx := context.Background()
-	out, err := w.a.CreateKey(ctx, &kms.CreateKeyInput{KeySpec: spec, KeyUsage: usage, MultiRegion: aws.Bool(true)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = w.a.ReplicateKey(ctx, &kms.ReplicateKeyInput{KeyId: out.KeyMetadata.KeyId, ReplicaRegion: aws.String(regionB)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return *out.KeyMetadata.KeyId, *out.KeyMetadata.Arn
-}
-
-func (w *world) alias(t testing.TB, k *kmstest.KMS, id string) {
-	t.Helper()
-	ctx := context.Background()
-	k.DeleteAlias(ctx, &kms.DeleteAliasInput{AliasName: aws.String(alias)})
-	if _, err := k.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: aws.String(alias), TargetKeyId: aws.String(id)}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (w *world) client(t testing.TB, optFns ...func(*multiregion.Options)) *multiregion.Client {
-	t.Helper()
-	c, err := multiregion.New([]multiregion.Region{{Name: regionA, Client: w.a}, {Name: regionB, Client: w.b}}, optFns...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func newSigner(t testing.TB, client kmssigner.Client, keyID string, optFns ...func(*kmssigner.Options)) *kmssigner.Signer {
-	t.Helper()
-	s, err := kmssigner.New(context.Background(), client, keyID, optFns...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func sign(s *kmssigner.Signer) error {
-	digest := sha256.Sum256([]byte("message"))
-	sig, err := s.Sign(nil, digest[:], crypto.SHA256)
-	if err == nil && !ecdsa.VerifyASN1(s.Public().(*ecdsa.PublicKey), digest[:], sig) {
-		err = errors.New("the signature does not verify")
-	}
-	return err
-}
-
-func mustSign(t testing.TB, s *kmssigner.Signer) {
-	t.Helper()
-	if err := sign(s); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// signs checks how many Sign calls the Regions have seen.
-func (w *world) signs(t testing.TB, a, b int) {
-	t.Helper()
-	if gotA, gotB := w.a.Calls("Sign"), w.b.Calls("Sign"); gotA != a || gotB != b {
-		t.Fatalf("Sign calls: %d in A and %d in B, want %d and %d", gotA, gotB, a, b)
-	}
-}
-
-func down(t testing.TB, c *multiregion.Client, want ...string) {
-	t.Helper()
-	if got := c.Down(); !slices.Equal(got, want) {
-		t.Fatalf("Down() = %q, want %q", got, want)
-	}
-}
-
-var signFault = kmstest.Match{Operation: "Sign"}
-
-// faults are those that another Region is asked for, and how long the first call
-// may wait for A.
+// faults make a Region unavailable. wait is how long the first call waits for the
+// Region.
 var faults = map[string]struct {
 	effects []kmstest.Effect
 	wait    time.Duration
@@ -185,7 +81,8 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// Nothing that KMS or the SDK refuses is tried elsewhere.
+// TestRefusal checks that no other Region is asked after a refusal of KMS or of
+// the SDK.
 func TestRefusal(t *testing.T) {
 	for name, refusal := range map[string]smithy.APIError{
 		"denied":        &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "no"},
@@ -250,7 +147,7 @@ func TestBothDown(t *testing.T) {
 	})
 }
 
-// Both hang: the caller's deadline holds, and the time is shared.
+// TestBothHang checks that the Regions share the time until the caller's deadline.
 func TestBothHang(t *testing.T) {
 	for name, test := range map[string]struct {
 		deadline    time.Duration
@@ -303,7 +200,7 @@ func TestHalfOpen(t *testing.T) {
 		mustSign(t, s)
 		w.signs(t, 1, 1)
 
-		// After the interval one of many callers probes, for a second.
+		// After the interval one of many callers probes for a second.
 		time.Sleep(10 * time.Second)
 		var slow, fast atomic.Int32
 		var wg sync.WaitGroup
@@ -343,7 +240,8 @@ func TestHalfOpen(t *testing.T) {
 	})
 }
 
-// A probe that its caller gives up leaves the next caller to probe.
+// TestProbeCancelled checks that the next caller probes after one whose context
+// ended during the probe.
 func TestProbeCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -364,7 +262,8 @@ func TestProbeCancelled(t *testing.T) {
 	})
 }
 
-// The quota of KMS is per second, and so is the memory of it.
+// TestThrottledForASecond checks that a throttled Region is passed over for one
+// second, because the quotas of KMS are per second.
 func TestThrottledForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -424,7 +323,8 @@ func TestCallersContext(t *testing.T) {
 	}
 }
 
-// Callers in a hurry say little about a Region, until there are many.
+// TestHurry checks that a Region is not passed over after a few calls that gave it
+// little time, and is after many.
 func TestHurry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -448,7 +348,8 @@ func TestHurry(t *testing.T) {
 	})
 }
 
-// A call that hung from before the end of an outage does not bring it back.
+// TestStaleFailure checks that a call that began to hang before the end of an
+// outage does not bring the outage back.
 func TestStaleFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -465,7 +366,8 @@ func TestStaleFailure(t *testing.T) {
 	})
 }
 
-// Under load, one Region after the other fails in every way, and no signature does.
+// TestLoad checks that no signature fails under load while one Region after the
+// other fails.
 func TestLoad(t *testing.T) {
 	for _, name := range []string{"reset", "throttled", "internal", "hanging", "hanging in the body", "too slow"} {
 		fault := faults[name]
@@ -553,7 +455,7 @@ func TestNames(t *testing.T) {
 					}
 					heal()
 				}
-				// What each Region was asked for was in that Region.
+				// Each Region was asked for keys in that Region.
 				for region, k := range map[string]*kmstest.KMS{regionA: w.a, regionB: w.b} {
 					for _, r := range k.Requests() {
 						if p, err := arn.Parse(r.Key); err == nil && p.Region != region {
@@ -577,7 +479,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("%q: got %v", asked, err)
 		}
 	}
-	// The alias of a key that is in one Region only.
+	// The alias names a key that is in one Region only.
 	w.alias(t, w.a, w.a.AddKey(types.KeySpecEccNistP256))
 	if _, err := kmssigner.New(t.Context(), w.client(t), alias); !errors.Is(err, kmssigner.ErrUnsupportedKey) {
 		t.Errorf("got %v, want ErrUnsupportedKey", err)
