@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// maxPages is the number of pages after which a Region is not asked for more. KMS
-// allows 50 aliases for a key, which is its default page.
+// maxPages is the number of pages after which a Region is not asked for more.
+// KMS allows 50 aliases for a key, which is its default page.
 const maxPages = 100
 
 var listingAliases = operation[kms.ListAliasesOutput]{
@@ -30,23 +30,25 @@ var listingAliases = operation[kms.ListAliasesOutput]{
 	},
 }
 
-// ListAliases returns the aliases of one key, combined from the Regions, so that
-// a caller sees since when an alias has named the key everywhere. It is what a
-// keyring.Ring needs.
+// ListAliases returns the aliases of one key, combined from the Regions, so
+// that a caller sees since when an alias has named the key everywhere. It is
+// what a keyring.Ring needs.
 //
 // in.KeyId must be the ID or the ARN of the key. ListAliases asks every Region
-// that is not passed over, all at the same time, and follows the pages of each to
-// the end, so the answer is never truncated and in.Marker must be empty. It makes
-// one call for each page of each Region; in.Limit is the size of these pages.
+// that is not passed over, all at the same time, and follows the pages of each
+// to the end, so the answer is never truncated and in.Marker must be empty. It
+// makes one call for each page of each Region; in.Limit is the size of these
+// pages.
 //
-// An alias is in the answer if any Region has it. Its dates are the latest of the
-// Regions that answered. If one of these does not have the alias, or has it for
-// another key, the alias does not name the key everywhere yet, and its
-// LastUpdatedDate is the time of the answer. Its ARN is given the caller's Region.
+// An alias is in the answer if any Region has it. Its dates are the latest of
+// the Regions that answered. If one of these does not have the alias, or has it
+// for another key, the alias does not name the key everywhere yet, and its
+// LastUpdatedDate is the time of the answer. Its ARN is given the caller's
+// Region.
 //
 // A Region that is not available, or that answers for another key, is left out.
-// While it is away, a later date of an alias there is not known. ListAliases fails
-// with the refusal if any Region refuses, and if no Region is available.
+// While it is away, a later date of an alias there is not known. ListAliases
+// fails with the refusal if any Region refuses, and if no Region is available.
 func (c *Client) ListAliases(ctx context.Context, in *kms.ListAliasesInput, optFns ...func(*kms.Options)) (*kms.ListAliasesOutput, error) {
 	own := valueOf(in)
 	req, err := prepare(c, listingAliases, own.KeyId)
@@ -105,8 +107,8 @@ func (r *region) listAliases(ctx context.Context, req *request[kms.ListAliasesOu
 	return nil, &malformedError{nil, fmt.Sprintf("there is no end after %d pages", maxPages)}
 }
 
-// homeAlias checks that an alias in an answer of r names the key, and changes its
-// ARN to the one that the caller knows.
+// homeAlias checks that an alias in an answer of r names the key, and changes
+// its ARN to the one that the caller knows.
 func (k keyName) homeAlias(r *region, entry *types.AliasListEntry) error {
 	name := aws.ToString(entry.AliasName)
 	if name == "" {
@@ -164,8 +166,8 @@ func later(x, y *time.Time) *time.Time {
 	return x
 }
 
-// answeredAt returns the latest time at which KMS answered, by KMS's clock. It is
-// the local time if no answer tells.
+// answeredAt returns the latest time at which KMS answered, by KMS's clock. It
+// is the local time if no answer tells.
 func answeredAt(answers []answer[kms.ListAliasesOutput]) time.Time {
 	var latest time.Time
 	for _, a := range answers {

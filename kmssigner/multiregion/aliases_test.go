@@ -22,8 +22,8 @@ import (
 
 var aliasFault = kmstest.Match{Operation: "ListAliases"}
 
-// datesOf returns the LastUpdatedDate of each alias in an answer, and checks the
-// rest.
+// datesOf returns the LastUpdatedDate of each alias in an answer, and checks
+// the rest.
 func datesOf(t *testing.T, w *world, out *kms.ListAliasesOutput) map[string]time.Time {
 	t.Helper()
 	if out.Truncated || out.NextMarker != nil {
@@ -67,8 +67,8 @@ func since(t *testing.T, dates map[string]time.Time, name string, want time.Time
 	}
 }
 
-// TestListAliasesDates checks that the date of an alias is the time since when it has
-// named the key everywhere.
+// TestListAliasesDates checks that the date of an alias is the time since when
+// it has named the key everywhere.
 func TestListAliasesDates(t *testing.T) {
 	for _, first := range []string{regionA, regionB} {
 		synctest.Test(t, func(t *testing.T) {
@@ -102,8 +102,9 @@ func TestListAliasesDates(t *testing.T) {
 	}
 }
 
-// TestListAliasesUnion checks that an alias of one Region is in the answer. It may mark
-// the key as revoked, and the other Region may have been away when it was made.
+// TestListAliasesUnion checks that an alias of one Region is in the answer. It
+// may mark the key as revoked, and the other Region may have been away when it
+// was made.
 func TestListAliasesUnion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -124,8 +125,8 @@ func TestListAliasesUnion(t *testing.T) {
 	})
 }
 
-// TestListAliasesClock checks that the date of an alias that is not everywhere is by
-// KMS's clock.
+// TestListAliasesClock checks that the date of an alias that is not everywhere
+// is by KMS's clock.
 func TestListAliasesClock(t *testing.T) {
 	w := ecWorld(t)
 	w.alias(t, w.b, w.b.AddKey(types.KeySpecEccNistP256))
@@ -167,8 +168,8 @@ func TestListAliasesOutage(t *testing.T) {
 	}
 }
 
-// TestListAliasesWrongAnswer checks that a Region that answers for another key is
-// left out.
+// TestListAliasesWrongAnswer checks that a Region that answers for another key
+// is left out.
 func TestListAliasesWrongAnswer(t *testing.T) {
 	w := ecWorld(t)
 	other, _ := w.addKey(t, types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)

@@ -13,17 +13,17 @@ import (
 
 // Sign does what the method of *kms.Client does, in the first Region that is
 // available. It makes one call, and one more for each Region that was not
-// available, was hedged, or answered for another key than the caller named by its
-// ID or ARN. The signature is not verified; see [Client.SignChecked].
+// available, was hedged, or answered for another key than the caller named by
+// its ID or ARN. The signature is not verified; see [Client.SignChecked].
 func (c *Client) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(*kms.Options)) (*kms.SignOutput, error) {
 	return c.SignChecked(ctx, in, nil, optFns...)
 }
 
-// SignChecked does what Sign does, and also asks the next Region after an answer
-// that check rejects. check returns nil for the signature that was asked for, and
-// otherwise an error that says what is wrong. It is called by the goroutine that
-// called SignChecked, and not after SignChecked has returned. If check is nil,
-// every answer is accepted.
+// SignChecked does what Sign does, and also asks the next Region after an
+// answer that check rejects. check returns nil for the signature that was asked
+// for, and otherwise an error that says what is wrong. It is called by the
+// goroutine that called SignChecked, and not after SignChecked has returned. If
+// check is nil, every answer is accepted.
 //
 // A [kmssigner.Signer] calls SignChecked in place of Sign, with a check that
 // verifies the signature. A type that embeds *Client and overrides Sign must
@@ -47,8 +47,8 @@ func (c *Client) SignChecked(ctx context.Context, in *kms.SignInput, check func(
 }
 
 // GenerateMac does for HMAC keys what Sign does for other keys, except that an
-// answer for another key is always an error. It fails if the client of the Region
-// asked is not a [kmssigner.HMACClient].
+// answer for another key is always an error. It fails if the client of the
+// Region asked is not a [kmssigner.HMACClient].
 func (c *Client) GenerateMac(ctx context.Context, in *kms.GenerateMacInput, optFns ...func(*kms.Options)) (*kms.GenerateMacOutput, error) {
 	own := valueOf(in)
 	req, err := prepare(c, generatingMAC, own.KeyId)
@@ -94,8 +94,8 @@ func (c *Client) VerifyMac(ctx context.Context, in *kms.VerifyMacInput, optFns .
 }
 
 // DescribeKey does what the method of *kms.Client does, in the Regions that
-// GenerateMac asks. The key's ARN is given the caller's Region. All else is as the
-// Region that answered knows it, such as the key's state.
+// GenerateMac asks. The key's ARN is given the caller's Region. All else is as
+// the Region that answered knows it, such as the key's state.
 func (c *Client) DescribeKey(ctx context.Context, in *kms.DescribeKeyInput, optFns ...func(*kms.Options)) (*kms.DescribeKeyOutput, error) {
 	own := valueOf(in)
 	req, err := prepare(c, describingKey, own.KeyId)
@@ -115,7 +115,8 @@ func (c *Client) DescribeKey(ctx context.Context, in *kms.DescribeKeyInput, optF
 	return do(ctx, c, req)
 }
 
-// valueOf returns a copy of *in, or the zero value if in is nil, as the SDK does.
+// valueOf returns a copy of *in, or the zero value if in is nil, as the SDK
+// does.
 func valueOf[In any](in *In) In {
 	if in == nil {
 		return *new(In)

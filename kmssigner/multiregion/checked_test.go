@@ -21,8 +21,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/multiregion"
 )
 
-// wrongAnswers returns answers that come without an error and are not the signature
-// that was asked for.
+// wrongAnswers returns answers that come without an error and are not the
+// signature that was asked for.
 func wrongAnswers(t *testing.T, w *world) map[string]kmstest.Effect {
 	other, otherARN := w.addKey(t, types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)
 	return map[string]kmstest.Effect{
@@ -51,8 +51,8 @@ func checkOf(t *testing.T, w *world) func(*kms.SignOutput) error {
 	}
 }
 
-// TestWrongAnswer checks that a signature that is wrong in one Region is made in the
-// other, and that the first is passed over and reported.
+// TestWrongAnswer checks that a signature that is wrong in one Region is made
+// in the other, and that the first is passed over and reported.
 func TestWrongAnswer(t *testing.T) {
 	for _, hedge := range []time.Duration{0, time.Second} {
 		for name, effect := range wrongAnswers(t, ecWorld(t)) {
@@ -114,8 +114,8 @@ func TestWrongSignatureOfEveryKey(t *testing.T) {
 	}
 }
 
-// TestWrongEverywhere checks that no Region is passed over if all are wrong, because
-// then the public key is more likely wrong.
+// TestWrongEverywhere checks that no Region is passed over if all are wrong,
+// because then the public key is more likely wrong.
 func TestWrongEverywhere(t *testing.T) {
 	for _, hedge := range []time.Duration{0, time.Second} {
 		w := ecWorld(t)
@@ -132,8 +132,8 @@ func TestWrongEverywhere(t *testing.T) {
 	}
 }
 
-// TestWrongAndAway checks that a Region is not passed over for a wrong answer if no
-// other Region has a right one.
+// TestWrongAndAway checks that a Region is not passed over for a wrong answer
+// if no other Region has a right one.
 func TestWrongAndAway(t *testing.T) {
 	w := ecWorld(t)
 	c := w.client(t)
@@ -147,8 +147,8 @@ func TestWrongAndAway(t *testing.T) {
 	down(t, c, regionB)
 }
 
-// TestWrongByAlias checks that ErrKeyChanged is final after a request by alias, and
-// that a signature that does not verify is not.
+// TestWrongByAlias checks that ErrKeyChanged is final after a request by alias,
+// and that a signature that does not verify is not.
 func TestWrongByAlias(t *testing.T) {
 	w := ecWorld(t)
 	other, _ := w.addKey(t, types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)
@@ -172,7 +172,8 @@ func TestWrongByAlias(t *testing.T) {
 	down(t, c)
 }
 
-// TestWrongMAC checks that no other Region is asked after a MAC under another key.
+// TestWrongMAC checks that no other Region is asked after a MAC under another
+// key.
 func TestWrongMAC(t *testing.T) {
 	w := newWorld(t, types.KeySpecHmac256, types.KeyUsageTypeGenerateVerifyMac)
 	_, otherARN := w.addKey(t, types.KeySpecHmac256, types.KeyUsageTypeGenerateVerifyMac)
@@ -210,8 +211,8 @@ func TestWrongHedge(t *testing.T) {
 	})
 }
 
-// TestCheckIsCallers checks that check is not called after SignChecked has returned,
-// because it reads what the caller may change.
+// TestCheckIsCallers checks that check is not called after SignChecked has
+// returned, because it reads what the caller may change.
 func TestCheckIsCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -241,8 +242,8 @@ func (s slowSigner) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(
 	return s.KMS.Sign(context.WithoutCancel(ctx), in, optFns...)
 }
 
-// TestOnChange checks that OnChange is called when a Region begins to be passed over
-// and when it is back, and at no other time.
+// TestOnChange checks that OnChange is called when a Region begins to be passed
+// over and when it is back, and at no other time.
 func TestOnChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)

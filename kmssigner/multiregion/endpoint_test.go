@@ -24,8 +24,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/multiregion"
 )
 
-// foreignAnswers returns answers of proxies, captive portals, firewalls and wrong
-// endpoints. They are not KMS's, so another Region is asked.
+// foreignAnswers returns answers of proxies, captive portals, firewalls and
+// wrong endpoints. They are not KMS's, so another Region is asked.
 func foreignAnswers() map[string]kmstest.Effect {
 	answers := map[string]kmstest.Effect{
 		"400 of a gateway": kmstest.Respond(400, `{"code":400,"message":"Bad Request"}`),
@@ -115,8 +115,8 @@ func TestForeignAnswerEverywhere(t *testing.T) {
 	down(t, c, regionA, regionB)
 }
 
-// TestMissingMember checks that a success without one of the members that KMS always
-// sends is not taken for KMS's.
+// TestMissingMember checks that a success without one of the members that KMS
+// always sends is not taken for KMS's.
 func TestMissingMember(t *testing.T) {
 	for operation, members := range map[string][]string{
 		"Sign":         {"Signature", "KeyId", "SigningAlgorithm"},
@@ -182,8 +182,8 @@ func callOf(t *testing.T, operation string) (*world, func(*multiregion.Client) e
 	}[operation]
 }
 
-// TestForeignAnswerOnTheWire checks that a redirect is not followed, and that a proxy
-// that refuses to connect makes a Region unavailable.
+// TestForeignAnswerOnTheWire checks that a redirect is not followed, and that a
+// proxy that refuses to connect makes a Region unavailable.
 func TestForeignAnswerOnTheWire(t *testing.T) {
 	w := ecWorld(t)
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -225,8 +225,8 @@ func TestForeignAnswerOnTheWire(t *testing.T) {
 	}
 }
 
-// TestHiccup checks that a Region is not passed over after one moment in which all
-// calls were slow.
+// TestHiccup checks that a Region is not passed over after one moment in which
+// all calls were slow.
 func TestHiccup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -245,8 +245,8 @@ func TestHiccup(t *testing.T) {
 	})
 }
 
-// TestHedgeToSlow checks that a Region that is passed over for being slow is hedged
-// to when the other is slow too.
+// TestHedgeToSlow checks that a Region that is passed over for being slow is
+// hedged to when the other is slow too.
 func TestHedgeToSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -274,9 +274,9 @@ func TestHedgeToSlow(t *testing.T) {
 	})
 }
 
-// TestClockSkew checks that a Region is not passed over for the refusals that a wrong
-// clock causes. The SDK corrects the clock with its next attempt, so only a client
-// without retries sees them.
+// TestClockSkew checks that a Region is not passed over for the refusals that a
+// wrong clock causes. The SDK corrects the clock with its next attempt, so only
+// a client without retries sees them.
 func TestClockSkew(t *testing.T) {
 	w := ecWorld(t)
 	c := w.client(t)

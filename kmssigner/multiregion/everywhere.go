@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// everywhere asks all Regions that are not passed over, at the same time. If none
-// of them is available, it asks the others. It returns at least one answer, in the
-// order of preference, or an error. Every refusal is an error.
+// everywhere asks all Regions that are not passed over, at the same time. If
+// none of them is available, it asks the others. It returns at least one
+// answer, in the order of preference, or an error. Every refusal is an error.
 func everywhere[Out any](caller context.Context, c *Client, req *request[Out]) ([]answer[Out], error) {
 	var first, last []*attempt
 	for left := c.order(); len(left) > 0; {
@@ -40,15 +40,15 @@ func everywhere[Out any](caller context.Context, c *Client, req *request[Out]) (
 	return nil, failure(caller, req.name, failed)
 }
 
-// atOnce makes all attempts at the same time. It returns the answers and the other
-// endings, each in the order of the attempts. It waits for all, unless one of them
-// is final.
+// atOnce makes all attempts at the same time. It returns the answers and the
+// other endings, each in the order of the attempts. It waits for all, unless
+// one of them is final.
 func atOnce[Out any](ctx context.Context, c *Client, attempts []*attempt, req *request[Out]) ([]answer[Out], []ending) {
 	ended := make(chan answer[Out], len(attempts))
 	for _, a := range attempts {
-		// Each gets half of the time, as if there were another to ask. Otherwise
-		// an answer that is there would wait for one that does not come until it
-		// is too late for both.
+		// Each gets half of the time, as if there were another to ask.
+		// Otherwise an answer that is there would wait for one that does not
+		// come until it is too late for both.
 		c.start(ctx, a, min(len(c.regions)-1, 1))
 		go func() { ended <- req.ask(ctx, a) }()
 	}

@@ -54,8 +54,8 @@ func (r *registry) GetPublicKey(ctx context.Context, _ *kms.GetPublicKeyInput, _
 	return out, nil
 }
 
-// TestExplorerEverywhere explores what GetPublicKey does, which asks all Regions at
-// the same time, for all pairs of kinds and for triples.
+// TestExplorerEverywhere explores what GetPublicKey does, which asks all
+// Regions at the same time, for all pairs of kinds and for triples.
 func TestExplorerEverywhere(t *testing.T) {
 	var all, few []*kind
 	for i := range kinds {

@@ -23,8 +23,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/multiregion"
 )
 
-// The explorer runs the real Client on a fake clock, against every combination of
-// what two and three Regions may answer and when that changes, with every
+// The explorer runs the real Client on a fake clock, against every combination
+// of what two and three Regions may answer and when that changes, with every
 // combination of options, and checks laws that every run must obey. It runs a
 // small scope by default, and all of it with KMSSIGN_FULL=1.
 
@@ -87,8 +87,8 @@ func (m mode) String() string {
 	return fmt.Sprintf("hedge %v, spread %v, deadline %v", m.hedge, m.spread, m.deadline)
 }
 
-// schedule is when a run calls KMS. Two calls at the same time, calls while others
-// hang, calls around both changes, and calls long after.
+// schedule is when a run calls KMS. Two calls at the same time, calls while
+// others hang, calls around both changes, and calls long after.
 var schedule = []time.Duration{
 	0, 0, 50 * time.Millisecond, 300 * time.Millisecond, 1200 * time.Millisecond,
 	4900 * time.Millisecond, 5 * time.Second, 5100 * time.Millisecond, 11 * time.Second,
@@ -260,8 +260,8 @@ func (r *run) check() (broken []string) {
 		if isDown != (balance == 1) || balance < 0 || balance > 1 {
 			violated("OnChange was told %v, and Down() is %q", r.changes, down)
 		}
-		// A Region that does nothing wrong is never passed over. With hedging, one
-		// that is slow may be.
+		// A Region that does nothing wrong is never passed over. With hedging,
+		// one that is slow may be.
 		prompt := !r.hedge || b.before.delay < exploredHedge && b.after.delay < exploredHedge
 		if prompt && b.always(0, last.end, well, lagging, refusing) && slices.Contains(r.changes, change{i, true}) {
 			violated("Region %d was passed over", i)
@@ -283,10 +283,10 @@ func (r *run) check() (broken []string) {
 	return broken
 }
 
-// asksOf returns how often a Region was asked, and how often at most it may be: once
-// the first call that asked it has passed it over, one call in an interval may
-// find out whether it is back. It knows that for Regions that fail at once while
-// another is well.
+// asksOf returns how often a Region was asked, and how often at most it may be:
+// once the first call that asked it has passed it over, one call in an interval
+// may find out whether it is back. It knows that for Regions that fail at once
+// while another is well.
 func (r *run) asksOf(region int) (n, most int) {
 	b := r.regions[region]
 	const end = 30 * time.Second
@@ -422,8 +422,9 @@ func TestExplorer(t *testing.T) {
 		}
 		results = append(results, of)
 	}
-	// The small scope has all pairs of kinds that stay, all kinds that change beside
-	// one of each class, three Regions with one of each class, and half of the modes.
+	// The small scope has all pairs of kinds that stay, all kinds that change
+	// beside one of each class, three Regions with one of each class, and half
+	// of the modes.
 	modes := []mode{
 		{false, false, 10 * time.Second}, {true, false, 10 * time.Second},
 		{false, true, 10 * time.Second}, {true, true, 900 * time.Millisecond},
@@ -431,7 +432,7 @@ func TestExplorer(t *testing.T) {
 	early, late := 50*time.Millisecond, lastChange
 	cases := slices.Concat(product(behaviors(all), behaviors(all)),
 		product(behaviors(all, late), behaviors(few, late)), product(behaviors(few, late), behaviors(all, late)),
-		product(behaviors(few), behaviors(few), behaviors(few)))
+		product(behaviors(few), behaviors(few), behaviors(few, late)))
 	if full {
 		modes = nil
 		for _, hedge := range []bool{false, true} {
@@ -451,7 +452,8 @@ func TestExplorer(t *testing.T) {
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for {
-				// A bubble for some cases: one for each costs more than the case.
+				// A bubble for some cases: one for each costs more than the
+				// case.
 				first := next.Add(64) - 64
 				if first >= total || t.Failed() {
 					return

@@ -130,8 +130,8 @@ func (req *request[Out]) ask(ctx context.Context, a *attempt) answer[Out] {
 }
 
 // judge checks an answer. It is not part of ask, because with hedging ask may
-// still be running when the caller's call has returned, and the check reads what
-// the caller may change.
+// still be running when the caller's call has returned, and the check reads
+// what the caller may change.
 func (req *request[Out]) judge(got answer[Out]) answer[Out] {
 	if got.outcome != answered || req.check == nil {
 		return got
@@ -142,8 +142,9 @@ func (req *request[Out]) judge(got answer[Out]) answer[Out] {
 	return got
 }
 
-// failure is the error for the caller. It has the errors of all Regions asked. A
-// refusal comes first, so that errors.As finds its code before that of a proxy.
+// failure is the error for the caller. It has the errors of all Regions asked.
+// A refusal comes first, so that errors.As finds its code before that of a
+// proxy.
 func failure(ctx context.Context, operation string, failed []ending) error {
 	var all, rest joined
 	for _, e := range failed {
@@ -160,8 +161,8 @@ func failure(ctx context.Context, operation string, failed []ending) error {
 	return fmt.Errorf("multiregion: %s: %w", operation, all)
 }
 
-// A regionError is an error in one Region. It does not build its text before it is
-// asked for, because most of these errors are followed by an answer.
+// A regionError is an error in one Region. It does not build its text before it
+// is asked for, because most of these errors are followed by an answer.
 type regionError struct {
 	region string
 	err    error

@@ -23,8 +23,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/multiregion"
 )
 
-// faults make a Region unavailable. wait is how long the first call waits for the
-// Region.
+// faults make a Region unavailable. wait is how long the first call waits for
+// the Region.
 var faults = map[string]struct {
 	effects []kmstest.Effect
 	wait    time.Duration
@@ -147,7 +147,8 @@ func TestBothDown(t *testing.T) {
 	})
 }
 
-// TestBothHang checks that the Regions share the time until the caller's deadline.
+// TestBothHang checks that the Regions share the time until the caller's
+// deadline.
 func TestBothHang(t *testing.T) {
 	for name, test := range map[string]struct {
 		deadline    time.Duration
@@ -262,6 +263,38 @@ func TestProbeCancelled(t *testing.T) {
 	})
 }
 
+// TestProbeEach checks that a Region that is throttled all the time, and so due
+// for a probe every second, does not keep another from being probed.
+func TestProbeEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := ecWorld(t)
+		third := w.a.Region("eu-north-1")
+		_, err := w.a.ReplicateKey(t.Context(), &kms.ReplicateKeyInput{KeyId: &w.id, ReplicaRegion: aws.String("eu-north-1")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := multiregion.New([]multiregion.Region{
+			{Name: regionA, Client: w.a}, {Name: regionB, Client: w.b}, {Name: "eu-north-1", Client: third},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSigner(t, c, w.arn)
+		healA, healC := w.a.Inject(signFault, kmstest.Reset()), third.Inject(signFault, kmstest.Reset())
+		w.b.Inject(signFault, kmstest.Throttle())
+		if err := sign(s); err == nil {
+			t.Fatal("no error")
+		}
+		healA()
+		healC()
+		for range 6 {
+			time.Sleep(2 * time.Second)
+			mustSign(t, s)
+		}
+		down(t, c, regionB)
+	})
+}
+
 // TestThrottledForASecond checks that a throttled Region is passed over for one
 // second, because the quotas of KMS are per second.
 func TestThrottledForASecond(t *testing.T) {
@@ -323,8 +356,8 @@ func TestCallersContext(t *testing.T) {
 	}
 }
 
-// TestHurry checks that a Region is not passed over after a few calls that gave it
-// little time, and is after many.
+// TestHurry checks that a Region is not passed over after a few calls that gave
+// it little time, and is after many.
 func TestHurry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)

@@ -92,8 +92,8 @@ func TestHedge(t *testing.T) {
 	}
 }
 
-// TestHedgeRefusals checks that a refusal of the first Region is final, and that one
-// of the second does not replace the answer of the first.
+// TestHedgeRefusals checks that a refusal of the first Region is final, and
+// that one of the second does not replace the answer of the first.
 func TestHedgeRefusals(t *testing.T) {
 	denied := kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException"})
 	for name, test := range map[string]struct {
@@ -132,8 +132,8 @@ func TestHedgeRefusals(t *testing.T) {
 	}
 }
 
-// TestHedgeHang checks that a Region that hangs is hedged for a second, then passed
-// over, then probed.
+// TestHedgeHang checks that a Region that hangs is hedged for a second, then
+// passed over, then probed.
 func TestHedgeHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -167,8 +167,8 @@ func TestHedgeHang(t *testing.T) {
 	})
 }
 
-// TestHedgeDown checks that a Region that was down when the call began is hedged to
-// when it may be probed, and not before.
+// TestHedgeDown checks that a Region that was down when the call began is
+// hedged to when it may be probed, and not before.
 func TestHedgeDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -202,8 +202,8 @@ func input(w *world) *kms.SignInput {
 	}
 }
 
-// TestHedgeCancels checks that the attempt that lost is cancelled while the caller's
-// context goes on.
+// TestHedgeCancels checks that the attempt that lost is cancelled while the
+// caller's context goes on.
 func TestHedgeCancels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -219,8 +219,8 @@ func TestHedgeCancels(t *testing.T) {
 	})
 }
 
-// TestHedgeLostBySecond checks that a hedge that comes second is not held against
-// its Region, because it began later.
+// TestHedgeLostBySecond checks that a hedge that comes second is not held
+// against its Region, because it began later.
 func TestHedgeLostBySecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -236,8 +236,8 @@ func TestHedgeLostBySecond(t *testing.T) {
 	})
 }
 
-// TestHedgeLostByProbe checks that a Region whose probe is overtaken by a hedge stays
-// down for an interval.
+// TestHedgeLostByProbe checks that a Region whose probe is overtaken by a hedge
+// stays down for an interval.
 func TestHedgeLostByProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
@@ -283,8 +283,8 @@ func TestHedgeThree(t *testing.T) {
 	})
 }
 
-// TestHedgeInput checks that the caller may change its input when Sign has returned.
-// The race detector would tell.
+// TestHedgeInput checks that the caller may change its input when Sign has
+// returned. The race detector would tell.
 func TestHedgeInput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)

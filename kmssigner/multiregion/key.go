@@ -20,7 +20,8 @@ type keyName struct {
 	region string  // the Region that answers name to the caller
 }
 
-// multiRegionPrefix begins the ID of every multi-Region key, and of no other key.
+// multiRegionPrefix begins the ID of every multi-Region key, and of no other
+// key.
 const multiRegionPrefix = "mrk-"
 
 // parse reads the key ID of a request.
@@ -74,8 +75,8 @@ func (k keyName) in(r *region) *string {
 	return aws.String(there.String())
 }
 
-// home checks that the KeyId in an answer of r names the key, and returns the one
-// that the caller knows.
+// home checks that the KeyId in an answer of r names the key, and returns the
+// one that the caller knows.
 func (k keyName) home(r *region, answered *string) (*string, error) {
 	name := aws.ToString(answered)
 	if !arn.IsARN(name) { // an emulator may answer with the bare key ID

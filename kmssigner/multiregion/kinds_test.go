@@ -163,8 +163,8 @@ type failingReader struct{ err error }
 
 func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
-// TestKinds checks that the kinds are what their names say, so that the explorer
-// explores what it should.
+// TestKinds checks that the kinds are what their names say, so that the
+// explorer explores what it should.
 func TestKinds(t *testing.T) {
 	if len(kinds) < 25 {
 		t.Errorf("there are %d kinds, want at least 25", len(kinds))

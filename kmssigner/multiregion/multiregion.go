@@ -16,14 +16,18 @@
 //
 // # Key names
 //
-// A Client replaces the Region in a key ARN or an alias ARN with the Region that
-// it asks. Key IDs (mrk-...) and alias names are sent as they are. An answer
-// must name the key that was asked for, in the Region that was asked. The Client
-// then puts the Region of the caller's ARN into it, or the first Region if the
-// caller gave no ARN, so that the caller sees one key whichever Region answered.
-// A key ID that does not begin with mrk- is refused with
-// [kmssigner.ErrUnsupportedKey]. An alias must exist in every Region and name
-// the same key there.
+// A Client replaces the Region in a key ARN or an alias ARN with the Region
+// that it asks. Key IDs (mrk-...) and alias names are sent as they are. An
+// answer must name the key that was asked for, in the Region that was asked.
+// The Client then puts the Region of the caller's ARN into it, or the first
+// Region if the caller gave no ARN, so that the caller sees one key whichever
+// Region answered. A key ID that does not begin with mrk- is refused with
+// [kmssigner.ErrUnsupportedKey].
+//
+// An alias must exist in every Region and name the same key there. While it
+// names different keys, as between the two calls that move it,
+// [Client.GetPublicKey] with that alias fails with [ErrKeyMismatch]. A Ring
+// then keeps the keys that it has until its next refresh.
 //
 // # When another Region is asked
 //
@@ -35,9 +39,10 @@
 // the members that the operation always has. A Region is not available if
 //
 //   - KMS answers with a code for throttling, with KMSInternalException,
-//     DependencyTimeoutException or KeyUnavailableException, or with status 5xx;
-//   - the answer is not KMS's, such as the 403 or 407 of a proxy, a redirect, an
-//     HTML page, or an empty success;
+//     DependencyTimeoutException or KeyUnavailableException, or with status
+//     5xx;
+//   - the answer is not KMS's, such as the 403 or 407 of a proxy, a redirect,
+//     an HTML page, or an empty success;
 //   - there is no connection, or it breaks;
 //   - no answer comes in the time that the Region has.
 //
@@ -46,35 +51,35 @@
 // DryRunOperationException, KMSInvalidMacException and the codes for bad
 // signatures and credentials, for example. The call fails with it. No other
 // Region is asked for a better answer, and the Region is not passed over. This
-// also applies to requests that the SDK does not send, such as those that it has
-// no credentials for.
+// also applies to requests that the SDK does not send, such as those that it
+// has no credentials for.
 //
-// If no Region is available, the error names every Region asked, and [errors.Is]
-// and [errors.As] find the causes of all of them.
+// If no Region is available, the error names every Region asked, and
+// [errors.Is] and [errors.As] find the causes of all of them.
 //
 // # Wrong answers
 //
 // A signature that does not verify is a fault of the Region if another Region's
 // signature does. A Signer therefore calls [Client.SignChecked], which asks the
-// next Region after such an answer. It does the same after an answer for another
-// key, if the caller named the key by its ID or ARN. If the next Region's
-// signature is right, it is returned, and the Region of the wrong answer is
-// passed over. If all answers are wrong, the call fails with all of them, and no
-// Region is passed over, because the public key is more likely wrong than every
-// Region.
+// next Region after such an answer. It does the same after an answer for
+// another key, if the caller named the key by its ID or ARN. If the next
+// Region's signature is right, it is returned, and the Region of the wrong
+// answer is passed over. If all answers are wrong, the call fails with all of
+// them, and no Region is passed over, because the public key is more likely
+// wrong than every Region.
 //
 // After a request by alias, an answer for another key is
-// [kmssigner.ErrKeyChanged] at once, because the alias may have been moved. MACs
-// cannot be verified without KMS, so no other Region is asked after a MAC under
-// another key.
+// [kmssigner.ErrKeyChanged] at once, because the alias may have been moved.
+// MACs cannot be verified without KMS, so no other Region is asked after a MAC
+// under another key.
 //
 // # Time
 //
 // A Region gets an equal share of the time that ctx leaves to the Regions not
 // yet asked, and at most [Options.AttemptTimeout]. The last Region gets all the
 // time that is left, unless it was passed over before. With two Regions and a
-// Signer's default of ten seconds, a Region that does not answer costs the first
-// call two seconds. Later calls pass it over.
+// Signer's default of ten seconds, a Region that does not answer costs the
+// first call two seconds. Later calls pass it over.
 //
 // The back-off between the SDK's retries is part of a Region's time. By default
 // it is up to two seconds before the first retry and up to four before the
@@ -88,27 +93,28 @@
 //
 // # Regions that are passed over
 //
-// A Region that was not available is passed over: it is asked last, if all
-// others fail. After [Options.ProbeInterval] one call at a time asks it first,
-// for at most one second. The Region is back when it answers. A throttled Region
-// is passed over for one second, because the request quotas of KMS are per
-// second. If the caller's own context ends, no Region is passed over for it.
+// A Region that was not available is passed over, which means that it is asked
+// only after all others have failed. After [Options.ProbeInterval] one call at
+// a time asks it first, for at most one second. The Region is back when it
+// answers. A throttled Region is passed over for one second, because the
+// request quotas of KMS are per second. No Region is passed over because the
+// caller's own context ended.
 //
 // A Region that was given less than half a second, or that was overtaken by a
-// hedge ([Options.HedgeAfter]), is only slow. It is passed over if it is slow for
-// ten calls in a row that began at least 100 ms apart, and may still be hedged
-// to.
+// hedge ([Options.HedgeAfter]), is only slow. It is passed over if it is slow
+// for ten calls in a row that began at least 100 ms apart, and may still be
+// hedged to.
 //
 // [Client.Down] and [Options.OnChange] tell which Regions are passed over.
-// Nothing runs in the background, and there are no calls to KMS other than those
-// that callers ask for.
+// Nothing runs in the background, and there are no calls to KMS other than
+// those that callers ask for.
 //
 // # Calls and cost
 //
-// AWS charges each call to each Region. Sign makes one while the first Region is
-// well. GetPublicKey, which a Signer calls once, and ListAliases ask every Region
-// that is not passed over, and combine the answers. Each Region needs the
-// permissions that package kmssigner lists, in its own key policy.
+// AWS charges each call to each Region. Sign makes one while the first Region
+// is well. GetPublicKey, which a Signer calls once, and ListAliases ask every
+// Region that is not passed over, and combine the answers. Each Region needs
+// the permissions that package kmssigner lists, in its own key policy.
 package multiregion
 
 import (
@@ -124,8 +130,8 @@ import (
 )
 
 // ErrKeyMismatch is returned by [Client.GetPublicKey], and so by kmssigner.New,
-// if the Regions have different public keys for one key ID, or if an alias names
-// different keys in them.
+// if the Regions have different public keys for one key ID, or if an alias
+// names different keys in them.
 var ErrKeyMismatch = errors.New("the Regions have different keys")
 
 // A Region is a Region that has the key or a replica of it.
@@ -135,8 +141,8 @@ type Region struct {
 	Name string
 
 	// Client calls KMS in that Region. It must be safe for concurrent use, and
-	// its calls must return when their context ends, as those of *kms.Client do.
-	// For HMAC keys it must also be a kmssigner.HMACClient, and for
+	// its calls must return when their context ends, as those of *kms.Client
+	// do. For HMAC keys it must also be a kmssigner.HMACClient, and for
 	// [Client.ListAliases] it must have that method.
 	Client kmssigner.Client
 }
@@ -145,8 +151,9 @@ type Region struct {
 type Options struct {
 	// AttemptTimeout is the longest time that a Region gets while there is
 	// another Region to ask, including the retries of its client. If ctx has no
-	// deadline, it also limits the last Region. Zero means two seconds. Negative
-	// means that only the deadline of ctx is shared between the Regions.
+	// deadline, it also limits the last Region. Zero means two seconds.
+	// Negative means that only the deadline of ctx is shared between the
+	// Regions.
 	AttemptTimeout time.Duration
 
 	// ProbeInterval is how long a Region that was not available is passed over
@@ -155,10 +162,10 @@ type Options struct {
 
 	// HedgeAfter, if not zero, is how long a call waits for a Region before it
 	// asks a second one at the same time. The first answer is taken, and the
-	// other call is cancelled. Hedging shortens the slowest calls, and each hedge
-	// is charged as another call: with the 99th percentile of the usual latency
-	// that is 1 % more calls. A refusal by the Region that was asked first is
-	// final. A refusal by the second is kept until the first answers.
+	// other call is cancelled. Hedging shortens the slowest calls, and each
+	// hedge is charged as another call: with the 99th percentile of the usual
+	// latency that is 1 % more calls. A refusal by the Region that was asked
+	// first is final. A refusal by the second is kept until the first answers.
 	HedgeAfter time.Duration
 
 	// Spread makes the Regions that are not passed over take turns at being the
@@ -168,10 +175,10 @@ type Options struct {
 	Spread bool
 
 	// OnChange, if not nil, is called when a Region begins to be passed over,
-	// with the error that was the reason, and when the Region is back, with nil.
-	// It is called by the call to KMS that found out, so it should return
-	// quickly, and it may be called from several goroutines at the same time. It
-	// may call [Client.Down], which has the current state.
+	// with the error that was the reason, and when the Region is back, with
+	// nil. It is called by the call to KMS that found out, so it should return
+	// quickly, and it may be called from several goroutines at the same time.
+	// It may call [Client.Down], which has the current state.
 	OnChange func(region string, err error)
 }
 
@@ -182,11 +189,13 @@ const (
 
 // A Client calls KMS in one of several Regions. It is safe for concurrent use.
 // Make one with [New] and share it, because all callers profit from what it
-// learns about the Regions. The methods of a nil or zero Client return an error.
+// learns about the Regions. The methods of a nil or zero Client return an
+// error.
 //
-// Options of single calls, such as [kmssigner.Options.ClientOptions], are passed
-// to the client of the Region that is asked. They must not set a Region or an
-// endpoint. With [Options.HedgeAfter] they must be safe for concurrent use.
+// Options of single calls, such as [kmssigner.Options.ClientOptions], are
+// passed to the client of the Region that is asked. They must not set a Region
+// or an endpoint. With [Options.HedgeAfter] they must be safe for concurrent
+// use.
 type Client struct {
 	opts    Options
 	regions []*region

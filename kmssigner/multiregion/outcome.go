@@ -79,15 +79,15 @@ func (req *request[Out]) fault(err error) outcome {
 	return wrong
 }
 
-// isOwnCode reports whether an error code came with the answer. The SDK makes up
-// "UnknownError" for answers without one. Proxies send numbers.
+// isOwnCode reports whether an error code came with the answer. The SDK makes
+// up "UnknownError" for answers without one. Proxies send numbers.
 func isOwnCode(code string) bool {
 	return code != "" && code != "UnknownError" && !strings.ContainsRune("0123456789", rune(code[0]))
 }
 
-// unavailableCodes come with HTTP status 500 or 503, or should: for some of them
-// AWS does not say. The first three are KMS's, the others are common to AWS
-// services.
+// unavailableCodes come with HTTP status 500 or 503, or should: for some of
+// them AWS does not say. The first three are KMS's, the others are common to
+// AWS services.
 var unavailableCodes = []string{
 	"KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException",
 	"InternalFailure", "ServiceUnavailable", "ServiceUnavailableException",
@@ -97,8 +97,8 @@ var unavailableCodes = []string{
 // isBroken reports whether err is about the connection or about an answer that
 // does not parse.
 func isBroken(err error) bool {
-	// The SDK has this method for connections that failed. The clients of others
-	// may return errors of package net.
+	// The SDK has this method for connections that failed. The clients of
+	// others may return errors of package net.
 	var connection interface{ ConnectionError() bool }
 	if errors.As(err, &connection) && connection.ConnectionError() {
 		return true

@@ -15,13 +15,13 @@ import (
 // answer of the most preferred one. If none of them is available it asks the
 // others.
 //
-// It fails with [ErrKeyMismatch] if the public keys or key IDs differ between the
-// Regions, or from what a Region answered before. It fails with the refusal if any
-// Region refuses, because that Region would also refuse while the others are away.
-// A Region that is not available, or that answers for another key than the caller
-// named by its ID or ARN, is left out of the comparison. GetPublicKey waits for
-// every Region, but for none longer than Options.AttemptTimeout or half of the
-// time that ctx leaves.
+// It fails with [ErrKeyMismatch] if the public keys or key IDs differ between
+// the Regions, or from what a Region answered before. It fails with the refusal
+// if any Region refuses, because that Region would also refuse while the others
+// are away. A Region that is not available, or that answers for another key
+// than the caller named by its ID or ARN, is left out of the comparison.
+// GetPublicKey waits for every Region, but for none longer than
+// Options.AttemptTimeout or half of the time that ctx leaves.
 func (c *Client) GetPublicKey(ctx context.Context, in *kms.GetPublicKeyInput, optFns ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error) {
 	own := valueOf(in)
 	req, err := prepare(c, gettingPublicKey, own.KeyId)

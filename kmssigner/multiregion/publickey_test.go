@@ -49,8 +49,8 @@ func TestOtherAlias(t *testing.T) {
 	mustSign(t, newSigner(t, w.client(t), w.arn)) // by the ARN all is well
 }
 
-// TestCompareLater checks that a Region that was not available to New is compared
-// when it is asked again.
+// TestCompareLater checks that a Region that was not available to New is
+// compared when it is asked again.
 func TestCompareLater(t *testing.T) {
 	w := ecWorld(t)
 	c := w.client(t)
@@ -156,8 +156,8 @@ func TestGetPublicKeyOutage(t *testing.T) {
 	}
 }
 
-// TestGetPublicKeyHurry checks that waiting for one Region leaves time to return the
-// answer of the other.
+// TestGetPublicKeyHurry checks that waiting for one Region leaves time to
+// return the answer of the other.
 func TestGetPublicKeyHurry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)

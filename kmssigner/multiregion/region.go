@@ -71,15 +71,15 @@ func (c *Client) order() []*region {
 	return slices.Concat(c.regions[first:], c.regions[:first])
 }
 
-// next chooses the next Region to ask from those that a call has not asked yet. It
-// returns an attempt and the Regions left. The caller must end its probes with
-// endProbes.
+// next chooses the next Region to ask from those that a call has not asked yet.
+// It returns an attempt and the Regions left. The caller must end its probes
+// with endProbes.
 func (c *Client) next(left []*region) (*attempt, []*region) {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	up := slices.IndexFunc(left, func(r *region) bool { return !r.health.down() })
-	due := slices.IndexFunc(left, func(r *region) bool { return r.health.isDue(now) })
+	due := longestDue(left, now)
 	i, purpose := 0, lastResort
 	switch {
 	case up >= 0 && due >= 0 && len(left) == len(c.regions):
@@ -103,11 +103,24 @@ func (c *Client) nextHedge(left []*region) (*attempt, []*region) {
 	if i := slices.IndexFunc(left, usable); i >= 0 {
 		return take(left, i, regular)
 	}
-	if i := slices.IndexFunc(left, func(r *region) bool { return r.health.isDue(now) }); i >= 0 {
+	if i := longestDue(left, now); i >= 0 {
 		left[i].health.probing = true
 		return take(left, i, probe)
 	}
 	return nil, left
+}
+
+// longestDue returns the index of the Region that has been due for a probe for
+// the longest time, or -1. The first one would not do: a throttled Region is
+// due every second, and could keep all others from being probed.
+func longestDue(left []*region, now time.Time) int {
+	due := -1
+	for i, r := range left {
+		if r.health.isDue(now) && (due < 0 || r.health.retryAt.Before(left[due].health.retryAt)) {
+			due = i
+		}
+	}
+	return due
 }
 
 func take(left []*region, i int, p purpose) (*attempt, []*region) {
@@ -157,8 +170,8 @@ func (c *Client) update(e ending) {
 }
 
 func (h *health) update(e ending, now time.Time, interval time.Duration) {
-	// A call that began before the latest recorded one has older news. If it hung
-	// since before an outage ended, it must not bring the outage back.
+	// A call that began before the latest recorded one has older news. If it
+	// hung since before an outage ended, it must not bring the outage back.
 	if e.started.Before(h.recorded) {
 		return
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/multiregion"
 )
 
-// TestStory tells what the package does, in the order in which a service may meet
-// it. The explorer proves it for every order.
+// TestStory tells what the package does, in the order in which a service may
+// meet it. The explorer proves it for every order.
 func TestStory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// A key has its primary in Virginia and a replica in Ireland.
@@ -38,8 +38,8 @@ func TestStory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// signs makes one signature and checks which Regions made it, and how long
-		// it took.
+		// signs makes one signature and checks which Regions made it, and how
+		// long it took.
 		signs := func(inVirginia, inIreland int, wait time.Duration) {
 			t.Helper()
 			a, b, began := virginia.Calls("Sign"), ireland.Calls("Sign"), time.Now()
@@ -61,7 +61,8 @@ func TestStory(t *testing.T) {
 		signs(0, 1, 0)
 		down(t, client, "us-east-1")
 
-		// After ten seconds one call finds out, within a second, that it still hangs.
+		// After ten seconds one call finds out, within a second, that it still
+		// hangs.
 		time.Sleep(10 * time.Second)
 		signs(1, 1, time.Second)
 		signs(0, 1, 0)
@@ -86,7 +87,8 @@ func TestStory(t *testing.T) {
 		heal()
 		time.Sleep(10 * time.Second)
 
-		// What KMS refuses is refused. Ireland is not asked, and Virginia is well.
+		// What KMS refuses is refused. Ireland is not asked, and Virginia is
+		// well.
 		heal = virginia.Inject(signFault, kmstest.Fail(&types.DisabledException{}))
 		before := ireland.Calls("Sign")
 		err = sign(signer)
