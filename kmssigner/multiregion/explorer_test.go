@@ -422,31 +422,33 @@ func TestExplorer(t *testing.T) {
 		}
 		results = append(results, of)
 	}
-	// The small scope has all pairs of kinds that stay, all kinds that change
-	// beside one of each class, three Regions with one of each class, and half
-	// of the modes.
-	modes := []mode{
+	var runs []run
+	add := func(modes []mode, cases [][]behavior) {
+		for _, c := range cases {
+			for _, m := range modes {
+				runs = append(runs, run{mode: m, regions: c})
+			}
+		}
+	}
+	early, late := 50*time.Millisecond, lastChange
+	half := []mode{
 		{false, false, 10 * time.Second}, {true, false, 10 * time.Second},
 		{false, true, 10 * time.Second}, {true, true, 900 * time.Millisecond},
 	}
-	early, late := 50*time.Millisecond, lastChange
-	cases := slices.Concat(product(behaviors(all), behaviors(all)),
-		product(behaviors(all, late), behaviors(few, late)), product(behaviors(few, late), behaviors(all, late)),
-		product(behaviors(few), behaviors(few), behaviors(few, late)))
 	if full {
-		modes = nil
-		for _, hedge := range []bool{false, true} {
-			for _, spread := range []bool{false, true} {
-				for _, deadline := range []time.Duration{10 * time.Second, 900 * time.Millisecond} {
-					modes = append(modes, mode{hedge, spread, deadline})
-				}
-			}
-		}
-		two, changing, staying := behaviors(all, early, late), behaviors(few, late), behaviors(all)
-		cases = slices.Concat(product(two, two), product(changing, changing, changing), product(staying, staying, staying))
+		whole := append(half, mode{true, true, 10 * time.Second}, mode{false, true, 900 * time.Millisecond},
+			mode{true, false, 900 * time.Millisecond}, mode{false, false, 900 * time.Millisecond})
+		add(whole, product(behaviors(all, early, late), behaviors(all, early, late)))
+		add(whole, product(behaviors(few, late), behaviors(few, late), behaviors(few, late)))
+		add(half, product(behaviors(all), behaviors(all), behaviors(all)))
+	} else {
+		add(half, product(behaviors(all), behaviors(all)))
+		add(half, product(behaviors(all, late), behaviors(few, late)))
+		add(half, product(behaviors(few, late), behaviors(all, late)))
+		add(half, product(behaviors(few), behaviors(few), behaviors(few, late)))
 	}
 	var calls, asks, failures, next atomic.Int64
-	total := int64(len(cases)*len(modes)) / exploredShare
+	total := int64(len(runs)) / exploredShare
 	began := time.Now()
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -460,9 +462,7 @@ func TestExplorer(t *testing.T) {
 				}
 				synctest.Test(t, func(t *testing.T) {
 					for i := first; i < min(first+64, total); i++ {
-						i := i * exploredShare
-						i += i / int64(len(modes)) % exploredShare // not always the same mode
-						r := &run{mode: modes[i%int64(len(modes))], regions: cases[i/int64(len(modes))]}
+						r := &runs[i*exploredShare]
 						r.explore(t, results)
 						for _, c := range r.calls {
 							calls.Add(1)
@@ -474,6 +474,7 @@ func TestExplorer(t *testing.T) {
 						if broken := r.check(); len(broken) > 0 {
 							t.Fatalf("%s\n%s", strings.Join(broken, "\n"), r.trace())
 						}
+						r.client, r.calls = nil, nil
 					}
 				})
 			}
