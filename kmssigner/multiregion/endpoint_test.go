@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/kmssign/kmssign/kmssigner"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
@@ -93,6 +94,29 @@ func TestForeignAnswer(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestForeignError checks an error about an HTTP answer that has no error code,
+// as middleware may return.
+func TestForeignError(t *testing.T) {
+	w := ecWorld(t)
+	c, err := multiregion.New([]multiregion.Region{{Name: regionA, Client: failing{}}, {Name: regionB, Client: w.b}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Sign(t.Context(), input(w)); err != nil {
+		t.Error(err)
+	}
+	down(t, c, regionA)
+}
+
+// A failing client fails with an error about an HTTP answer.
+type failing struct{ kmssigner.Client }
+
+func (failing) Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error) {
+	return nil, &smithyhttp.ResponseError{
+		Response: &smithyhttp.Response{Response: &http.Response{StatusCode: 403}}, Err: errors.New("blocked"),
 	}
 }
 

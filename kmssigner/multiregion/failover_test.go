@@ -268,17 +268,7 @@ func TestProbeCancelled(t *testing.T) {
 func TestProbeEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
-		third := w.a.Region("eu-north-1")
-		_, err := w.a.ReplicateKey(t.Context(), &kms.ReplicateKeyInput{KeyId: &w.id, ReplicaRegion: aws.String("eu-north-1")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := multiregion.New([]multiregion.Region{
-			{Name: regionA, Client: w.a}, {Name: regionB, Client: w.b}, {Name: "eu-north-1", Client: third},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		c, third := w.threeRegions(t)
 		s := newSigner(t, c, w.arn)
 		healA, healC := w.a.Inject(signFault, kmstest.Reset()), third.Inject(signFault, kmstest.Reset())
 		w.b.Inject(signFault, kmstest.Throttle())
@@ -292,6 +282,22 @@ func TestProbeEach(t *testing.T) {
 			mustSign(t, s)
 		}
 		down(t, c, regionB)
+
+		// Nor does one whose answers are wrong, while no other has a right one.
+		w = ecWorld(t)
+		c, third = w.threeRegions(t)
+		s = newSigner(t, c, w.arn)
+		w.a.Inject(signFault, kmstest.Corrupt())
+		healB := w.b.Inject(signFault, kmstest.Reset())
+		mustSign(t, s)
+		down(t, c, regionA, regionB)
+		healB()
+		third.Inject(signFault, kmstest.Fail(&types.DisabledException{}))
+		for range 8 {
+			time.Sleep(2 * time.Second)
+			sign(s)
+		}
+		down(t, c, regionA)
 	})
 }
 

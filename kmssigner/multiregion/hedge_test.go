@@ -259,17 +259,7 @@ func TestHedgeLostByProbe(t *testing.T) {
 func TestHedgeThree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)
-		third := w.a.Region("eu-north-1")
-		_, err := w.a.ReplicateKey(t.Context(), &kms.ReplicateKeyInput{KeyId: &w.id, ReplicaRegion: aws.String("eu-north-1")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := multiregion.New([]multiregion.Region{
-			{Name: regionA, Client: w.a}, {Name: regionB, Client: w.b}, {Name: "eu-north-1", Client: third},
-		}, func(o *multiregion.Options) { o.HedgeAfter = 50 * time.Millisecond })
-		if err != nil {
-			t.Fatal(err)
-		}
+		c, _ := w.threeRegions(t, func(o *multiregion.Options) { o.HedgeAfter = 50 * time.Millisecond })
 		w.a.Inject(signFault, kmstest.Hang())
 		w.b.Inject(signFault, kmstest.Hang())
 		began := time.Now()

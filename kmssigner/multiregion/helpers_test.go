@@ -76,6 +76,23 @@ func (w *world) client(t testing.TB, optFns ...func(*multiregion.Options)) *mult
 	return c
 }
 
+// threeRegions replicates the key to a third Region, and returns a client for all.
+func (w *world) threeRegions(t testing.TB, optFns ...func(*multiregion.Options)) (*multiregion.Client, *kmstest.KMS) {
+	t.Helper()
+	third := w.a.Region("eu-north-1")
+	_, err := w.a.ReplicateKey(t.Context(), &kms.ReplicateKeyInput{KeyId: &w.id, ReplicaRegion: aws.String("eu-north-1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := multiregion.New([]multiregion.Region{
+		{Name: regionA, Client: w.a}, {Name: regionB, Client: w.b}, {Name: "eu-north-1", Client: third},
+	}, optFns...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, third
+}
+
 func newSigner(t testing.TB, client kmssigner.Client, keyID string, optFns ...func(*kmssigner.Options)) *kmssigner.Signer {
 	t.Helper()
 	s, err := kmssigner.New(context.Background(), client, keyID, optFns...)

@@ -140,12 +140,13 @@ func (c *Client) endProbes(attempts []*attempt) {
 }
 
 // record updates the health of a Region after an attempt. It ignores outcomes
-// that say nothing about the Region, and wrong answers, which are for
-// recordWrong.
+// that say nothing about the Region. A wrong answer is for recordWrong, unless
+// the Region is passed over already.
 func (c *Client) record(e ending) {
-	if e.outcome != inconclusive && e.outcome != wrong {
-		c.update(e)
+	if e.outcome == inconclusive || e.outcome == wrong && e.purpose == regular {
+		return
 	}
+	c.update(e)
 }
 
 // recordWrong passes over the Regions that gave wrong answers, after another

@@ -13,8 +13,8 @@ import (
 
 var _ keyring.Client = (*multiregion.Client)(nil)
 
-// TestRing runs a Ring over two Regions, and starts and refreshes it while either
-// of them is away.
+// TestRing runs a Ring over two Regions, and starts and refreshes it while
+// either of them is away.
 func TestRing(t *testing.T) {
 	w := ecWorld(t)
 	token := func(ring *keyring.Ring) {

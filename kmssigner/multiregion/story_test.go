@@ -99,7 +99,7 @@ func TestStory(t *testing.T) {
 		down(t, client)
 
 		// Virginia's signatures are wrong. Ireland's are returned.
-		heal = virginia.Inject(signFault, kmstest.Corrupt())
+		virginia.Inject(signFault, kmstest.Corrupt())
 		signs(1, 1, 0)
 		signs(0, 1, 0)
 		down(t, client, "us-east-1")
