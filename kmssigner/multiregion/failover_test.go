@@ -263,6 +263,30 @@ func TestProbeCancelled(t *testing.T) {
 	})
 }
 
+// TestOneProbe checks that a call probes one Region at most.
+func TestOneProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := ecWorld(t)
+		c, third := w.threeRegions(t)
+		s := newSigner(t, c, w.arn)
+		w.a.Inject(signFault, kmstest.Hang())
+		w.b.Inject(signFault, kmstest.Hang())
+		mustSign(t, s)
+		down(t, c, regionA, regionB)
+		time.Sleep(20 * time.Second)
+		for range 2 {
+			began := time.Now()
+			mustSign(t, s)
+			if took := time.Since(began); took != time.Second {
+				t.Errorf("it took %v, want the second of one probe", took)
+			}
+		}
+		if n := third.Calls("Sign"); n != 3 {
+			t.Errorf("%d calls, want 3", n)
+		}
+	})
+}
+
 // TestProbeEach checks that a Region that is throttled all the time, and so due
 // for a probe every second, does not keep another from being probed.
 func TestProbeEach(t *testing.T) {
