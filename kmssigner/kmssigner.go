@@ -62,7 +62,9 @@
 // each. Nothing runs in the background, and neither Public nor verification
 // calls KMS. AWS charges for each call and counts it against the request quota
 // of the account in the Region. The SDK's retries are calls too. They are
-// configured on the client, and this package adds no retries of its own.
+// configured on the client, and this package adds no retries of its own. A
+// client of package multiregion makes another call, in another Region, if a
+// Region is not available or its signature does not verify.
 //
 // # The key is pinned
 //
