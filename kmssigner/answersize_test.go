@@ -10,27 +10,48 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/kmssign/kmssign/internal/pipenet"
 	"github.com/kmssign/kmssign/kmssigner"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// clientFor returns the SDK's client for an endpoint, without retries.
-func clientFor(url string) *kms.Client {
+// serve runs an endpoint in the bubble of a test and returns the SDK's client for
+// it, without retries. handler is called when the request has been read.
+func serve(t *testing.T, handler http.HandlerFunc) *kms.Client {
+	t.Helper()
+	network := pipenet.Listen()
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		// The SDK closes the body of its request as soon as the answer begins, and
+		// net/http drops a connection on which it has not seen the end of the
+		// request's body by then. Let it see the end.
+		time.Sleep(time.Millisecond)
+		handler(w, r)
+	})}
+	go server.Serve(network)
+	transport := awshttp.NewBuildableClient().GetTransport()
+	transport.DialContext = network.DialContext
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		server.Close()
+	})
 	return kms.New(kms.Options{
 		Region:       "us-east-1",
-		BaseEndpoint: &url,
+		BaseEndpoint: aws.String("http://127.0.0.1"),
+		HTTPClient:   &http.Client{Transport: transport},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "SECRET"}, nil
 		}),
@@ -93,15 +114,6 @@ func (c *clientSwitch) VerifyMac(ctx context.Context, in *kms.VerifyMacInput, op
 	return c.KMS.VerifyMac(ctx, in, optFns...)
 }
 
-// readRequest reads the body of a request. It then waits, because the SDK
-// closes the body of its request as soon as the answer begins, and net/http
-// drops a connection on which it has not seen the end of the request's body by
-// then. That happens only on a loopback.
-func readRequest(r *http.Request) {
-	io.Copy(io.Discard, r.Body)
-	time.Sleep(time.Millisecond)
-}
-
 // repeat is an endless body.
 type repeat struct {
 	pattern []byte
@@ -136,6 +148,7 @@ func TestLargeAnswers(t *testing.T) {
 		w.Close()
 		return b.Bytes()
 	}(300 << 20)
+	most := int64(0)
 	bodies := map[string]func(w http.ResponseWriter, r *http.Request) io.Reader{
 		"500 MB with its length": func(w http.ResponseWriter, _ *http.Request) io.Reader {
 			w.Header().Set("Content-Length", strconv.Itoa(huge))
@@ -161,68 +174,50 @@ func TestLargeAnswers(t *testing.T) {
 	}
 	for name, body := range bodies {
 		for _, status := range []int{200, 400, 500} {
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				readRequest(r)
-				content := body(w, r)
-				w.WriteHeader(status)
-				io.Copy(w, content) // ends when the client closes the connection
-			}))
-			for call, f := range everyCall(t, clientFor(server.URL)) {
-				var err error
-				memory := allocated(func() { err = f(t.Context()) })
-				if !errors.Is(err, kmssigner.ErrAnswerTooLarge) {
-					t.Errorf("%s, status %d, %s: %.200v, want ErrAnswerTooLarge", name, status, call, err)
-					continue
+			synctest.Test(t, func(t *testing.T) {
+				client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+					content := body(w, r)
+					w.WriteHeader(status)
+					io.Copy(w, content) // ends when the client closes the connection
+				})
+				for call, f := range everyCall(t, client) {
+					var err error
+					memory := allocated(func() { err = f(t.Context()) })
+					if !errors.Is(err, kmssigner.ErrAnswerTooLarge) {
+						t.Errorf("%s, status %d, %s: %.200v, want ErrAnswerTooLarge", name, status, call, err)
+						continue
+					}
+					if len(err.Error()) > 3000 {
+						t.Errorf("%s, status %d, %s: a text of %d bytes", name, status, call, len(err.Error()))
+					}
+					// A call of the SDK over a new connection allocates some 100 KiB.
+					if memory > 4<<20 {
+						t.Errorf("%s, status %d, %s: %d bytes allocated", name, status, call, memory)
+					}
+					most = max(most, memory)
 				}
-				if len(err.Error()) > 3000 {
-					t.Errorf("%s, status %d, %s: a text of %d bytes", name, status, call, len(err.Error()))
-				}
-				// A call of the SDK over a new connection allocates some 100
-				// KiB.
-				if memory > 4<<20 {
-					t.Errorf("%s, status %d, %s: %d bytes allocated", name, status, call, memory)
-				}
-			}
-			server.CloseClientConnections()
-			server.Close()
+			})
 		}
 	}
+	t.Logf("at most %d KiB allocated by a call, client and server together", most>>10)
 }
 
-// TestDripEnds has an endpoint that sends its answer byte by byte and does not
-// end. The call ends at the deadline of its context, while the endpoint goes
-// on.
+// TestDripEnds has an endpoint that sends its answer byte by byte, one in a
+// minute. Each call ends at the deadline of its context.
 func TestDripEnds(t *testing.T) {
-	release := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		readRequest(r)
-		w.WriteHeader(http.StatusOK)
-		for {
-			select {
-			case <-release:
-				return
-			case <-r.Context().Done():
-				<-release
-				return
-			default:
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipe(t)
+		p.fake.Inject(kmstest.Match{}, kmstest.Drip(time.Minute))
+		for call, f := range everyCall(t, p.client) {
+			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+			start := time.Now()
+			err := f(ctx)
+			cancel()
+			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != 90*time.Second {
+				t.Errorf("%s: %v after %v, want context.DeadlineExceeded at the deadline", call, err, took)
 			}
-			w.Write([]byte(" "))
-			w.(http.Flusher).Flush()
-			runtime.Gosched()
-			time.Sleep(time.Millisecond) // a drip, so that the limit is not reached
 		}
-	}))
-	defer server.Close()
-	defer server.CloseClientConnections()
-	defer close(release)
-	for call, f := range everyCall(t, clientFor(server.URL)) {
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		err := f(ctx)
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%s: %v, want context.DeadlineExceeded", call, err)
-		}
-	}
+	})
 }
 
 // TestErrorTextsFitALogLine has KMS refuse with a text that no log wants.
@@ -233,26 +228,26 @@ func TestErrorTextsFitALogLine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			readRequest(r)
-			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprintf(w, `{"__type":"NotFoundException","message":%s}`, quoted)
-		}))
-		for call, f := range everyCall(t, clientFor(server.URL)) {
-			err := f(t.Context())
-			var notFound *types.NotFoundException
-			if !errors.As(err, &notFound) || notFound.ErrorMessage() != message {
-				t.Errorf("%s: %.200v, want NotFoundException with its whole message in the chain", call, err)
-				continue
+		synctest.Test(t, func(t *testing.T) {
+			client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(http.StatusBadRequest)
+				fmt.Fprintf(w, `{"__type":"NotFoundException","message":%s}`, quoted)
+			})
+			for call, f := range everyCall(t, client) {
+				err := f(t.Context())
+				var notFound *types.NotFoundException
+				if !errors.As(err, &notFound) || notFound.ErrorMessage() != message {
+					t.Errorf("%s: %.200v, want NotFoundException with its whole message in the chain", call, err)
+					continue
+				}
+				var apiErr smithy.APIError
+				if !errors.As(err, &apiErr) || apiErr.ErrorCode() != "NotFoundException" {
+					t.Errorf("%s: %.200v", call, err)
+				}
+				if text := err.Error(); len(text) > 3000 || strings.ContainsAny(text, "\n\r\x1b\x07\u2028") {
+					t.Errorf("%s: the text has %d bytes: %.200q", call, len(text), text)
+				}
 			}
-			var apiErr smithy.APIError
-			if !errors.As(err, &apiErr) || apiErr.ErrorCode() != "NotFoundException" {
-				t.Errorf("%s: %.200v", call, err)
-			}
-			if text := err.Error(); len(text) > 3000 || strings.ContainsAny(text, "\n\r\x1b\x07\u2028") {
-				t.Errorf("%s: the text has %d bytes: %.200q", call, len(text), text)
-			}
-		}
-		server.Close()
+		})
 	}
 }
