@@ -42,10 +42,13 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
+// maxHeaders is the size in bytes of the largest headers of an answer.
+const maxHeaders = 64 << 10
+
 // NewHTTP returns the SDK's default HTTP client, except that it keeps up to
-// concurrency idle connections to each host and any number in total. Proxies,
-// TLS, timeouts and HTTP/2 are those of the SDK. The methods of the result
-// change other settings.
+// concurrency idle connections to each host and any number in total, and accepts
+// at most 64 KiB of headers in an answer. Proxies, TLS, timeouts and HTTP/2 are
+// those of the SDK. The methods of the result change other settings.
 //
 //	httpClient := kmsclient.NewHTTP(128)
 //	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(httpClient))
@@ -68,10 +71,15 @@ import (
 // high costs little. At most 2048 connections to a host are open at once; calls
 // beyond that wait. Both are the SDK's defaults.
 //
+// KMS's headers are much smaller than 64 KiB. The SDK's default limit is 10 MB.
+// If an endpoint exceeds the limit, the call fails as if the connection were
+// lost: the SDK retries it, and the error wraps a *smithyhttp.RequestSendError.
+//
 // Each result has connections of its own, so make one and share it. It is safe
 // for concurrent use.
 func NewHTTP(concurrency int) *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().WithTransportOptions(func(tr *http.Transport) {
+		tr.MaxResponseHeaderBytes = maxHeaders
 		if concurrency > tr.MaxIdleConnsPerHost {
 			tr.MaxIdleConnsPerHost = concurrency
 			// Zero means no limit. A limit would apply to all hosts together,
