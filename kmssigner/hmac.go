@@ -168,8 +168,11 @@ func (h *HMAC) WithContext(ctx context.Context) *HMAC {
 // Generate returns [ErrMessageLength], without a call, if msg is empty or
 // longer than 4096 bytes. It returns [ErrKeyChanged] or [ErrBadSignature] if
 // the answer is not by the pinned key, its algorithm, or of that size, and the
-// SDK's error if KMS refuses. Only KMS can tell whether the bytes of the MAC
-// are right, so they are not verified.
+// SDK's error if KMS refuses.
+//
+// Only KMS knows the key, so Generate checks the length of the MAC and not its
+// bytes. An endpoint that is not KMS, or one that confuses its answers, can make
+// Generate return a MAC of another message. Only TLS protects against that.
 func (h *HMAC) Generate(msg []byte) ([]byte, error) {
 	if h == nil || h.key == nil {
 		return nil, errors.New("kmssigner: generate MAC: the HMAC has no key, want one made by NewHMAC")
@@ -223,6 +226,12 @@ func (k *hmacKey) generate(ctx context.Context, msg []byte) ([]byte, error) {
 // bytes. It returns [ErrKeyChanged] or [ErrBadSignature] if the answer is not
 // by the pinned key and its algorithm, and the SDK's error if KMS could not be
 // asked or refused.
+//
+// Only KMS knows the key, so Verify cannot check the answer. An endpoint that is
+// not KMS, or one that confuses its answers, can make Verify return true for any
+// mac of the right length. Only TLS protects against that. KMS rejects a MAC
+// with an error, but Verify also returns false for an answer without an error
+// that does not say that mac is valid.
 func (h *HMAC) Verify(msg, mac []byte) (bool, error) {
 	if h == nil || h.key == nil {
 		return false, errors.New("kmssigner: verify MAC: the HMAC has no key, want one made by NewHMAC")

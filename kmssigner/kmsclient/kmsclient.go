@@ -1,9 +1,9 @@
 // Package kmsclient configures the SDK's KMS client for many calls at once.
 //
 // [NewHTTP] returns the SDK's own HTTP client with room for more idle
-// connections. [Limit] is an option of the SDK's KMS client that bounds the
-// number of concurrent requests. A program that makes at most ten signatures at
-// a time needs neither.
+// connections and less for headers. [Limit] is an option of the SDK's KMS client
+// that bounds the number of concurrent requests. A program that makes at most
+// ten signatures at a time needs neither, unless it does not trust its endpoint.
 //
 // # Attempts and deadlines
 //
