@@ -1,0 +1,140 @@
+package proof
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the tables of docs/plugins.md")
+
+// checkPage compares the section between two marks of the page with the tables
+// of the recipes, or writes it.
+func checkPage(t *testing.T, page, section string, recipes []Recipe) {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end := "<!-- begin "+section+" -->\n", "<!-- end "+section+" -->\n"
+	before, rest, ok := strings.Cut(string(text), begin)
+	got, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no lines %q and %q", page, begin, end)
+	}
+	want := tables(t, page, recipes)
+	if got == want {
+		return
+	}
+	if !*update {
+		t.Errorf("%s, section %q, differs from the recipes (-update writes it). Want:\n%s", page, section, want)
+		return
+	}
+	if err := os.WriteFile(page, []byte(before+begin+want+end+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func tables(t *testing.T, page string, recipes []Recipe) string {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := filepath.Abs(filepath.Dir(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := filepath.Rel(root, here)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("| job | whose code takes the key | keys that work | judged by | recipe |\n|---|---|---|---|---|\n")
+	for _, r := range recipes {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | [%s](%s) |\n", r.Job, r.Consumer, r.working(), r.Judge, r.File, filepath.ToSlash(filepath.Join(dir, r.File)))
+	}
+	b.WriteString("\nThe other keys, whose limit it is, and the error that you see:\n\n")
+	b.WriteString("| job | key | limit of | error |\n|---|---|---|---|\n")
+	for _, r := range recipes {
+		for _, refusal := range r.Refusals {
+			text := "`" + refusal.Error + "`"
+			if refusal.Go != All {
+				text += " (" + string(refusal.Go) + ")"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.Job, names(refusal.Keys), refusal.Limit, text)
+		}
+	}
+	return b.String()
+}
+
+// working lists the keys that no refusal holds for, in any release of Go.
+func (r *Recipe) working() string {
+	var works []string
+	for _, key := range Keys {
+		name := key.Name
+		refused := map[Releases]bool{}
+		for _, refusal := range r.Refusals {
+			for _, k := range refusal.Keys {
+				if k.Name == key.Name {
+					refused[refusal.Go] = true
+				}
+			}
+		}
+		switch {
+		case refused[All], refused[Before1_27] && refused[From1_27]:
+			continue
+		case refused[Before1_27]:
+			name += " (" + string(From1_27) + ")"
+		case refused[From1_27]:
+			name += " (" + string(Before1_27) + ")"
+		}
+		works = append(works, name)
+	}
+	return strings.Join(works, ", ")
+}
+
+func names(keys []Key) string {
+	var s []string
+	for _, key := range keys {
+		s = append(s, key.Name)
+	}
+	return strings.Join(s, ", ")
+}
+
+// maxLines is the length of an Example, and of each function beside it, from its
+// first line to its last.
+const maxLines = 30
+
+// checkLength checks that each recipe is one Example of a length that can be
+// read at once, with its glue beside it.
+func checkLength(t *testing.T, recipes []Recipe) {
+	files := token.NewFileSet()
+	for _, r := range recipes {
+		parsed, err := parser.ParseFile(files, r.File, nil, 0)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		examples := 0
+		for _, decl := range parsed.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if strings.HasPrefix(f.Name.Name, "Example") {
+				examples++
+			}
+			if n := files.Position(f.End()).Line - files.Position(f.Pos()).Line + 1; n > maxLines {
+				t.Errorf("%s: %s has %d lines, want at most %d", r.File, f.Name.Name, n, maxLines)
+			}
+		}
+		if examples != 1 {
+			t.Errorf("%s has %d examples, want 1", r.File, examples)
+		}
+	}
+}
