@@ -100,7 +100,7 @@ func Check(t *testing.T, page, section string, recipes []Recipe) {
 			}
 		})
 	}
-	t.Run("page", func(t *testing.T) { checkPage(t, page, section, recipes) })
+	t.Run("page", func(t *testing.T) { checkPage(t, page, section, tables(t, page, recipes)) })
 	t.Run("length", func(t *testing.T) { checkLength(t, recipes) })
 }
 
