@@ -89,7 +89,7 @@ func TestRecipes(t *testing.T) {
 			Refusals: sshRefuses("no matching host key type found. Their offer: ssh-mldsa-"),
 		},
 		{
-			Job:      "SSH agent: logins, sshd's host key, `ssh-keygen -Y`, git",
+			Job:      "SSH agent (logins, sshd's host key, `ssh-keygen -Y`, git)",
 			Consumer: "golang.org/x/crypto/ssh/agent",
 			File:     "sshagent_test.go",
 			Judge:    "OpenSSH: ssh, sshd and ssh-keygen; git",

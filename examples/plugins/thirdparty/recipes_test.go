@@ -29,6 +29,7 @@ func TestRecipes(t *testing.T) {
 			Job:      "GitHub App",
 			Consumer: "ghinstallation",
 			File:     "github_test.go",
+			Glue:     "`appSigner`: claims from golang-jwt v4 to v5",
 			Judge:    "golang-jwt v4",
 			Run:      judgeGitHub,
 			Refusals: []proof.Refusal{
@@ -39,6 +40,7 @@ func TestRecipes(t *testing.T) {
 			Job:      "OIDC client with private_key_jwt",
 			Consumer: "zitadel/oidc, x/oauth2",
 			File:     "clientassertion_test.go",
+			Glue:     "`privateKeyJWT`: a token source",
 			Judge:    "jwx; zitadel/oidc as the provider",
 			Run:      judgeClientAssertion,
 			Refusals: []proof.Refusal{
@@ -51,6 +53,7 @@ func TestRecipes(t *testing.T) {
 			Job:      "OAuth service account with a JWT bearer grant",
 			Consumer: "x/oauth2",
 			File:     "jwtbearer_test.go",
+			Glue:     "`jwtBearer`: a token source",
 			Judge:    "jwx; zitadel/oidc as the provider",
 			Run:      judgeJWTBearer,
 			Refusals: []proof.Refusal{
@@ -71,6 +74,7 @@ func TestRecipes(t *testing.T) {
 			Job:      "DSSE envelope (in-toto, SLSA)",
 			Consumer: "go-securesystemslib",
 			File:     "dsse_test.go",
+			Glue:     "`dsseSigner`",
 			Judge:    "go-securesystemslib",
 			Run:      judgeDSSE,
 			Refusals: []proof.Refusal{
@@ -83,6 +87,7 @@ func TestRecipes(t *testing.T) {
 			Job:      "TUF metadata",
 			Consumer: "go-tuf",
 			File:     "tuf_test.go",
+			Glue:     "`tufSigner`",
 			Judge:    "go-tuf, with sigstore's verifiers",
 			Run:      judgeTUF,
 			Refusals: []proof.Refusal{
@@ -102,6 +107,7 @@ func TestRecipes(t *testing.T) {
 			Job:      "PDF signature",
 			Consumer: "smallstep/pkcs7",
 			File:     "pdf_test.go",
+			Glue:     "`signPDF`",
 			Judge:    "pdfsig",
 			Run:      judgePDF,
 			Refusals: rsaOrECDSA("smallstep/pkcs7", "pkcs7: cannot convert encryption algorithm to oid, unknown private key type"),
@@ -110,6 +116,7 @@ func TestRecipes(t *testing.T) {
 			Job:      "XML-DSig, SAML assertion",
 			Consumer: "goxmldsig",
 			File:     "xmldsig_test.go",
+			Glue:     "`xmlSigner`: R‖S instead of DER",
 			Judge:    "xmlsec1",
 			Run:      judgeXML,
 			Refusals: rsaOrECDSA("goxmldsig", "unsupported signature method"),
@@ -118,6 +125,7 @@ func TestRecipes(t *testing.T) {
 			Job:      "Ethereum transaction",
 			Consumer: "go-ethereum",
 			File:     "ethereum_test.go",
+			Glue:     "`signTx`: low S and the recovery id",
 			Judge:    "go-ethereum",
 			Run:      judgeEthereum,
 			Refusals: []proof.Refusal{
@@ -128,6 +136,7 @@ func TestRecipes(t *testing.T) {
 			Job:      "NATS account or operator",
 			Consumer: "nats-io/nkeys, nats-io/jwt",
 			File:     "nats_test.go",
+			Glue:     "`natsKey`",
 			Judge:    "nats-io/jwt",
 			Run:      judgeNATS,
 			Refusals: []proof.Refusal{
@@ -138,6 +147,7 @@ func TestRecipes(t *testing.T) {
 			Job:      "SigV4-X509 for IAM Roles Anywhere",
 			Consumer: "IAM Roles Anywhere",
 			File:     "rolesanywhere_test.go",
+			Glue:     "`signX509`",
 			Judge:    "the SDK's SigV4 signer and crypto/x509",
 			Run:      judgeRolesAnywhere,
 			Refusals: rsaOrECDSA("IAM Roles Anywhere", "opts ask for SHA-256"),

@@ -30,14 +30,14 @@ func TestTraps(t *testing.T) {
 			Name: "defaultDigest",
 			What: "smallstep/pkcs7, and other CMS libraries like it, use SHA-1 unless told otherwise.",
 			Run:  defaultDigest,
-			Seen: "SHA-1",
+			Seen: "opts ask for SHA-1, an ECDSA key wants a SHA-2 or SHA-3 hash",
 			Do:   "Call `SetDigestAlgorithm`, as the recipe does.",
 		},
 		{
 			Name: "cloudFront",
 			What: "CloudFront's signed URLs and cookies use SHA-1.",
 			Run:  cloudFront,
-			Seen: "SHA-1",
+			Seen: "opts ask for SHA-1, an RSA key wants SHA-256, SHA-384 or SHA-512",
 			Do:   "Keep that key outside KMS.",
 		},
 		{

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -8,6 +9,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -54,19 +56,34 @@ func tables(t *testing.T, page string, recipes []Recipe) string {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	b.WriteString("| job | whose code takes the key | keys that work | judged by | recipe |\n|---|---|---|---|---|\n")
+	b.WriteString("| job | whose code takes the key | glue | keys that work | judged by | recipe |\n|---|---|---|---|---|---|\n")
 	for _, r := range recipes {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | [%s](%s) |\n", r.Job, r.Consumer, r.working(), r.Judge, r.File, filepath.ToSlash(filepath.Join(dir, r.File)))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | [%s](%s) |\n",
+			r.Job, r.Consumer, cmp.Or(r.Glue, "none"), r.working(), r.Judge, r.File, filepath.ToSlash(filepath.Join(dir, r.File)))
 	}
 	b.WriteString("\nThe other keys, whose limit it is, and the error that you see:\n\n")
-	b.WriteString("| job | key | limit of | error |\n|---|---|---|---|\n")
-	for _, r := range recipes {
-		for _, refusal := range r.Refusals {
-			text := "`" + refusal.Error + "`"
-			if refusal.Go != All {
-				text += " (" + string(refusal.Go) + ")"
+	b.WriteString("| key | job | limit of | error |\n|---|---|---|---|\n")
+	for _, key := range Keys {
+		// One line for all jobs that refuse the key in the same way.
+		var lines []string
+		jobs := map[string][]string{}
+		for _, r := range recipes {
+			for _, refusal := range r.Refusals {
+				if !slices.ContainsFunc(refusal.Keys, func(k Key) bool { return k.Name == key.Name }) {
+					continue
+				}
+				line := fmt.Sprintf("%s | `%s`", refusal.Limit, refusal.Error)
+				if refusal.Go != All {
+					line += " (" + string(refusal.Go) + ")"
+				}
+				if jobs[line] == nil {
+					lines = append(lines, line)
+				}
+				jobs[line] = append(jobs[line], r.Job)
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.Job, names(refusal.Keys), refusal.Limit, text)
+		}
+		for _, line := range lines {
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", key.Name, strings.Join(jobs[line], "; "), line)
 		}
 	}
 	return b.String()
@@ -96,14 +113,6 @@ func (r *Recipe) working() string {
 		works = append(works, name)
 	}
 	return strings.Join(works, ", ")
-}
-
-func names(keys []Key) string {
-	var s []string
-	for _, key := range keys {
-		s = append(s, key.Name)
-	}
-	return strings.Join(s, ", ")
 }
 
 // maxLines is the length of an Example, and of each function beside it, from its

@@ -40,6 +40,7 @@ type Recipe struct {
 	Consumer string // whose code takes the key
 	File     string // the recipe, in the directory of the test
 	Judge    string // whose code accepts the result
+	Glue     string // what the recipe adds to make the key fit, if anything
 
 	// Run follows the recipe with a key and has the result judged. It returns the
 	// error that a user sees.
