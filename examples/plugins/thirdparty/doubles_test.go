@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"time"
 
@@ -16,6 +19,10 @@ import (
 	jwtv4 "github.com/golang-jwt/jwt/v4"
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwt"
+	"github.com/letsencrypt/pebble/v2/ca"
+	"github.com/letsencrypt/pebble/v2/db"
+	"github.com/letsencrypt/pebble/v2/va"
+	"github.com/letsencrypt/pebble/v2/wfe"
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
@@ -97,6 +104,16 @@ func (k clientKey) GetKeyByIDAndClientID(_ context.Context, keyID, clientID stri
 		return nil, errors.New("unknown key")
 	}
 	return &jose.JSONWebKey{Key: k.pub, KeyID: keyID, Algorithm: string(k.alg), Use: "sig"}, nil
+}
+
+// newPebble is Let's Encrypt's test CA, which here takes every challenge for met.
+func newPebble() *httptest.Server {
+	os.Setenv("PEBBLE_VA_ALWAYS_VALID", "1")
+	os.Setenv("PEBBLE_VA_NOSLEEP", "1")
+	logger, store := log.New(io.Discard, "", 0), db.NewMemoryStore()
+	issuer := ca.New(logger, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {}})
+	front := wfe.New(logger, store, va.New(logger, 80, 443, true, "", store), issuer, []string{"pebble"}, true, false, 1, 1)
+	return httptest.NewTLSServer(front.Handler())
 }
 
 // emptyPDF is a page with an invisible signature that has room for 8 KiB.

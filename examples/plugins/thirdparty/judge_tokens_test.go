@@ -2,6 +2,7 @@ package thirdparty_test
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -14,11 +15,14 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go/logging"
 	"github.com/go-jose/go-jose/v4"
 	natsjwt "github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
+	"golang.org/x/crypto/acme"
 
+	"github.com/kmssign/kmssign/examples/plugins/internal/fake"
 	"github.com/kmssign/kmssign/jwtkms"
 	"github.com/kmssign/kmssign/kmssigner"
 )
@@ -35,6 +39,28 @@ func judgeGitHub(t *testing.T, signer *kmssigner.Signer) error {
 	token, err := installation.Token(t.Context())
 	if err == nil && token != "ghs_1234_5678" {
 		t.Errorf("the token is %q", token)
+	}
+	return err
+}
+
+// judgeACME has Pebble, Let's Encrypt's test CA, issue a certificate to an account
+// with the key.
+func judgeACME(t *testing.T, signer *kmssigner.Signer) error {
+	pebble := newPebble()
+	defer pebble.Close()
+	client := &acme.Client{Key: signer, DirectoryURL: pebble.URL + "/dir", HTTPClient: pebble.Client()}
+	order, err := authorize(t.Context(), client, "www.example.com", "http-01", func(*acme.Challenge) error { return nil })
+	if err != nil {
+		return err
+	}
+	key := fake.NewSigner(types.KeySpecEccNistP256)
+	chain, err := obtain(t.Context(), client, order, key, "www.example.com")
+	if err != nil {
+		return err
+	}
+	cert, err := x509.ParseCertificate(chain[0])
+	if err == nil && !key.Public().(*ecdsa.PublicKey).Equal(cert.PublicKey) {
+		t.Error("the certificate is for another key")
 	}
 	return err
 }

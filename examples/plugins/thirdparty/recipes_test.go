@@ -37,6 +37,16 @@ func TestRecipes(t *testing.T) {
 			},
 		},
 		{
+			Job:      "ACME account",
+			Consumer: "golang.org/x/crypto/acme",
+			File:     "acme_test.go",
+			Judge:    "Pebble, Let's Encrypt's test CA",
+			Run:      judgeACME,
+			Refusals: []proof.Refusal{
+				{Keys: []proof.Key{proof.Secp256k1, proof.Ed25519, proof.MLDSA}, Limit: "x/crypto/acme", Error: "acme: unknown key type; only RSA and ECDSA are supported"},
+			},
+		},
+		{
 			Job:      "OIDC client with private_key_jwt",
 			Consumer: "zitadel/oidc, x/oauth2",
 			File:     "clientassertion_test.go",

@@ -45,7 +45,7 @@ func TestTraps(t *testing.T) {
 			What: "lego takes a `crypto.Signer` as the key of an ACME account, then wants a private key.",
 			Run:  legoAccount,
 			Seen: "go-jose/go-jose: unsupported key type/format",
-			Do:   "Use golang.org/x/crypto/acme, whose `Client.Key` is a `crypto.Signer`.",
+			Do:   "Use golang.org/x/crypto/acme, as the recipe does.",
 		},
 		{
 			Name: "legoCertificate",
