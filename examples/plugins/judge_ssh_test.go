@@ -90,16 +90,16 @@ func knownHost(key ssh.PublicKey) []byte {
 // certificate, and nobody whose name is not in it.
 func judgeSSHCA(t *testing.T, signer *kmssigner.Signer) error {
 	needSSHD(t)
-	ca, err := newSSHCA(signer)
+	ca, err := ssh.NewPublicKey(signer.Public())
 	if err != nil {
 		return err
 	}
 	hostKey, hostPub := newKey(t)
 	userKey, userPub := newKey(t)
 	config := []string{"HostKey " + hostKey, "AuthorizedKeysFile none",
-		"TrustedUserCAKeys " + proof.File(t, "ca.pub", ssh.MarshalAuthorizedKey(ca.PublicKey()))}
+		"TrustedUserCAKeys " + proof.File(t, "ca.pub", ssh.MarshalAuthorizedKey(ca))}
 	for _, principal := range []string{me(t), "somebody-else"} {
-		cert, err := signUserKey(ca, readKey(t, userPub), principal)
+		cert, err := signUserKey(signer, readKey(t, userPub), principal)
 		if err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func judgeSSHCA(t *testing.T, signer *kmssigner.Signer) error {
 		if err != nil {
 			return err
 		}
-		if !strings.Contains(out, ssh.FingerprintSHA256(ca.PublicKey())) {
+		if !strings.Contains(out, ssh.FingerprintSHA256(ca)) {
 			t.Errorf("ssh-keygen does not name the CA: %s", out)
 		}
 		err = login(t, nil, knownHost(readKey(t, hostPub)), config, "-i", userKey, "-o", "CertificateFile="+certFile)
