@@ -119,8 +119,8 @@ func (r *Recipe) working() string {
 // first line to its last.
 const maxLines = 30
 
-// checkLength checks that each recipe is one Example of a length that can be
-// read at once, with its glue beside it.
+// checkLength checks that each recipe file has one Example, and that no function
+// in it has more than maxLines lines.
 func checkLength(t *testing.T, recipes []Recipe) {
 	files := token.NewFileSet()
 	for _, r := range recipes {

@@ -1,5 +1,5 @@
-// Package proof holds recipes to their word: it runs each with every type of key
-// and compares what happens with what docs/plugins.md says.
+// Package proof runs the recipes of docs/plugins.md with every type of key, and
+// compares what happens with the page.
 package proof
 
 import (
@@ -83,8 +83,8 @@ func (r *Recipe) refusal(key Key) *Refusal {
 	return nil
 }
 
-// Check runs the recipes with every type of key. It then compares the tables of
-// the page whose section has that name with the recipes.
+// Check runs the recipes with every type of key. It then compares the tables in
+// the page's section with the recipes.
 func Check(t *testing.T, page, section string, recipes []Recipe) {
 	for _, recipe := range recipes {
 		t.Run(recipe.File, func(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// A Trap is something that looks as if it worked.
+// A Trap is a use of a key that compiles and does not do what it seems to.
 type Trap struct {
-	Name string
+	Name string // of the subtest
 	What string // what a user does
 	Do   string // what to do instead
 
@@ -17,8 +17,8 @@ type Trap struct {
 	Seen string
 }
 
-// CheckTraps falls into each trap. It then compares the table of the page whose
-// section has that name with the traps.
+// CheckTraps runs each trap. It then compares the table in the page's section with
+// the traps.
 func CheckTraps(t *testing.T, page, section string, traps []Trap) {
 	var b strings.Builder
 	b.WriteString("| trap | what happens | what to do |\n|---|---|---|\n")
