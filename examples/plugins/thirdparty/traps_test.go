@@ -66,7 +66,7 @@ func TestTraps(t *testing.T) {
 			What: "goxmldsig with an ECDSA key and without the adapter of the recipe writes DER, which goxmldsig verifies and xmlsec1 does not.",
 			Run:  xmlWithDER,
 			Seen: "xmlSecOpenSSLSignatureEcdsaVerify",
-			Do:   "Use the adapter, and judge with other software.",
+			Do:   "Use the adapter, and verify with other software.",
 		},
 		{
 			Name: "coseWrongCurve",
@@ -74,6 +74,13 @@ func TestTraps(t *testing.T) {
 			Run:  coseWrongCurve,
 			Seen: "opts is nil and digest has 32 bytes, want 48",
 			Do:   "Choose the algorithm that goes with the key.",
+		},
+		{
+			Name: "coseSecp256k1",
+			What: "go-cose signs with a secp256k1 key what it labels ES256, without an error. Verifiers refuse the key.",
+			Run:  coseSecp256k1,
+			Seen: "ES256: invalid public key",
+			Do:   "Choose the algorithm that goes with the key. go-cose does not have ES256K.",
 		},
 		{
 			Name: "zitadelAlgorithms",
@@ -155,6 +162,23 @@ func xmlWithDER(t *testing.T) error {
 func coseWrongCurve(*testing.T) error {
 	_, err := signCOSE(fake.NewSigner(types.KeySpecEccNistP384), cose.AlgorithmES256, []byte("hello"))
 	return err
+}
+
+func coseSecp256k1(*testing.T) error {
+	signer := fake.NewSigner(types.KeySpecEccSecgP256k1)
+	data, err := signCOSE(signer, cose.AlgorithmES256, []byte("hello"))
+	if err != nil {
+		return err
+	}
+	var message cose.Sign1Message
+	if err := message.UnmarshalCBOR(data); err != nil {
+		return err
+	}
+	verifier, err := cose.NewVerifier(cose.AlgorithmES256, signer.Public())
+	if err != nil {
+		return err
+	}
+	return message.Verify(nil, verifier)
 }
 
 func zitadelAlgorithms(*testing.T) error {

@@ -63,28 +63,30 @@ func tables(t *testing.T, page string, recipes []Recipe) string {
 	}
 	b.WriteString("\nThe other keys, whose limit it is, and the error that you see:\n\n")
 	b.WriteString("| key | job | limit of | error |\n|---|---|---|---|\n")
-	for _, key := range Keys {
-		// One line for all jobs that refuse the key in the same way.
-		var lines []string
-		jobs := map[string][]string{}
-		for _, r := range recipes {
-			for _, refusal := range r.Refusals {
-				if !slices.ContainsFunc(refusal.Keys, func(k Key) bool { return k.Name == key.Name }) {
-					continue
-				}
-				line := fmt.Sprintf("%s | `%s`", refusal.Limit, refusal.Error)
-				if refusal.Go != All {
-					line += " (" + string(refusal.Go) + ")"
-				}
-				if jobs[line] == nil {
-					lines = append(lines, line)
-				}
-				jobs[line] = append(jobs[line], r.Job)
+	// One row for all jobs that refuse the same keys in the same way.
+	type row struct {
+		keys []Key
+		jobs []string
+		rest string
+	}
+	var rows []*row
+	for _, r := range recipes {
+		for _, refusal := range r.Refusals {
+			rest := fmt.Sprintf("%s | `%s`", refusal.Limit, refusal.Error)
+			if refusal.Go != All {
+				rest += " (" + string(refusal.Go) + ")"
 			}
+			i := slices.IndexFunc(rows, func(w *row) bool { return w.rest == rest && names(w.keys) == names(refusal.Keys) })
+			if i < 0 {
+				i = len(rows)
+				rows = append(rows, &row{keys: refusal.Keys, rest: rest})
+			}
+			rows[i].jobs = append(rows[i].jobs, r.Job)
 		}
-		for _, line := range lines {
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", key.Name, strings.Join(jobs[line], "; "), line)
-		}
+	}
+	slices.SortStableFunc(rows, func(a, b *row) int { return order(a.keys[0]) - order(b.keys[0]) })
+	for _, w := range rows {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", names(w.keys), strings.Join(w.jobs, "; "), w.rest)
 	}
 	return b.String()
 }
@@ -113,6 +115,19 @@ func (r *Recipe) working() string {
 		works = append(works, name)
 	}
 	return strings.Join(works, ", ")
+}
+
+func names(keys []Key) string {
+	var s []string
+	for _, key := range keys {
+		s = append(s, key.Name)
+	}
+	return strings.Join(s, ", ")
+}
+
+// order is the place of a key in Keys.
+func order(key Key) int {
+	return slices.IndexFunc(Keys, func(k Key) bool { return k.Name == key.Name })
 }
 
 // maxLines is the length of an Example, and of each function beside it, from its
