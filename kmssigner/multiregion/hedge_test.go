@@ -3,7 +3,6 @@ package multiregion_test
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -340,68 +339,6 @@ func TestRetries(t *testing.T) {
 					}
 				})
 			})
-		}
-	}
-}
-
-// TestWire signs over the wire with every option on, while the Regions fail in
-// turns.
-func TestWire(t *testing.T) {
-	w := ecWorld(t)
-	before := runtime.NumGoroutine()
-	servers := map[string]*kmstest.Server{}
-	var regions []multiregion.Region
-	for _, k := range []*kmstest.KMS{w.a, w.b} {
-		server := kmstest.NewServer(k)
-		cfg := server.Config()
-		cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
-		servers[cfg.Region] = server
-		regions = append(regions, multiregion.Region{Client: kms.NewFromConfig(cfg)})
-	}
-	c, err := multiregion.New(regions, func(o *multiregion.Options) {
-		o.AttemptTimeout = 8 * time.Second // no test of the speed of the machine
-		o.HedgeAfter, o.Spread, o.ProbeInterval = 20*time.Millisecond, true, 10*time.Millisecond
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newSigner(t, c, alias, func(o *kmssigner.Options) { o.Timeout = time.Minute })
-	if err := kmstest.CheckSigner(s); err != nil {
-		t.Error(err)
-	}
-	burst := func() {
-		t.Helper()
-		var wg sync.WaitGroup
-		for range 64 {
-			wg.Go(func() {
-				for range 5 {
-					if err := sign(s); err != nil {
-						t.Error(err)
-					}
-				}
-			})
-		}
-		wg.Wait()
-	}
-	for _, fault := range []kmstest.Effect{kmstest.Reset(), kmstest.Cut(), kmstest.Throttle(), kmstest.Hang(), kmstest.HangBody()} {
-		for _, k := range []*kmstest.KMS{w.a, w.b} {
-			heal := k.Inject(kmstest.Match{}, fault)
-			burst()
-			heal()
-		}
-	}
-	servers[regionA].Close() // connections are refused
-	burst()
-	if w.a.Calls("Sign") == 0 || w.b.Calls("Sign") == 0 {
-		t.Error("the Regions were not both used")
-	}
-	servers[regionB].Close()
-	if err := sign(s); err == nil {
-		t.Error("both servers are closed and there is no error")
-	}
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}
 	}
 }

@@ -30,9 +30,9 @@ type world struct {
 	id   string
 }
 
-func newWorld(t testing.TB, spec types.KeySpec, usage types.KeyUsageType) *world {
+func newWorld(t testing.TB, spec types.KeySpec, usage types.KeyUsageType, optFns ...func(*kmstest.Options)) *world {
 	t.Helper()
-	w := &world{a: kmstest.New()}
+	w := &world{a: kmstest.New(optFns...)}
 	w.b = w.a.Region(regionB)
 	w.id, w.arn = w.addKey(t, spec, usage)
 	w.alias(t, w.a, w.id)
@@ -40,8 +40,8 @@ func newWorld(t testing.TB, spec types.KeySpec, usage types.KeyUsageType) *world
 	return w
 }
 
-func ecWorld(t testing.TB) *world {
-	return newWorld(t, types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)
+func ecWorld(t testing.TB, optFns ...func(*kmstest.Options)) *world {
+	return newWorld(t, types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify, optFns...)
 }
 
 func (w *world) addKey(t testing.TB, spec types.KeySpec, usage types.KeyUsageType) (id, arn string) {
