@@ -35,7 +35,7 @@
 // next one, and so on, each Region once. Retries within a Region are those of
 // the Region's own client.
 //
-// An answer is KMS's if it carries an error code, or if it has status 200 and
+// An answer is KMS's if it carries an error code, or if it is a success and has
 // the members that the operation always has. A Region is not available if
 //
 //   - KMS answers with a code for throttling, with KMSInternalException,
