@@ -50,6 +50,13 @@ func TestRing(t *testing.T) {
 		token(started)
 		heal()
 	}
+	// The Ring's Signers have a wrong signature made in the other Region.
+	ring, err := keyring.New(t.Context(), w.client(t), alias)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.a.Inject(signFault, kmstest.Corrupt())
+	token(ring)
 	if w.a.Calls("ListAliases") == 0 || w.b.Calls("ListAliases") == 0 {
 		t.Error("the Ring did not ask both Regions for aliases")
 	}
