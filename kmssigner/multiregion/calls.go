@@ -27,7 +27,8 @@ func (c *Client) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(*km
 //
 // A [kmssigner.Signer] calls SignChecked in place of Sign, with a check that
 // verifies the signature. A type that embeds *Client and overrides Sign must
-// therefore override SignChecked as well.
+// therefore override SignChecked as well. A type that wraps a Client must
+// forward SignChecked, or its Signers do not ask another Region.
 func (c *Client) SignChecked(ctx context.Context, in *kms.SignInput, check func(*kms.SignOutput) error,
 	optFns ...func(*kms.Options)) (*kms.SignOutput, error) {
 	own := valueOf(in)
