@@ -22,9 +22,10 @@
 // [elliptic.Curve] whose Params has a positive N, including curves of other
 // modules.
 //
-// No function calls KMS, panics on any signature, or retains its input. None
-// modifies its input, unless dst overlaps it. All functions are safe for
-// concurrent use.
+// The functions do not call KMS and do not retain their input. They do not
+// panic, whatever the signature is. They do not modify their input, except that
+// AppendP1363 and AppendDER write to dst, which may overlap it. All functions
+// are safe for concurrent use.
 package derconv
 
 import (
@@ -62,8 +63,8 @@ func ToP1363(der []byte, curve elliptic.Curve) ([]byte, error) {
 // is not wider than P-521.
 //
 // On error it returns dst unchanged and writes nothing to its spare capacity.
-// der may overlap dst, so AppendP1363(der[:0], der, curve) reuses the memory of
-// der.
+// der may overlap dst. AppendP1363(der[:0], der, curve) reuses the memory of
+// der if its capacity is large enough.
 func AppendP1363(dst, der []byte, curve elliptic.Curve) ([]byte, error) {
 	o, err := orderOf(curve)
 	if err != nil {
@@ -95,9 +96,9 @@ func AppendP1363(dst, der []byte, curve elliptic.Curve) ([]byte, error) {
 // has at most 72 bytes for P-256 and secp256k1, 104 for P-384 and 139 for
 // P-521.
 //
-// It returns nil and an error if the length of p1363 is not the one that
-// [ToP1363] returns for the curve, if R or S is outside 1..n-1, or if curve is
-// nil or has no positive N.
+// It returns nil and an error if p1363 is not twice as long as the order of the
+// curve in bytes, if R or S is outside 1..n-1, or if curve is nil or has no
+// positive N.
 func ToDER(p1363 []byte, curve elliptic.Curve) ([]byte, error) {
 	return AppendDER(nil, p1363, curve)
 }

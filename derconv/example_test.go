@@ -19,7 +19,8 @@ import (
 )
 
 // A crypto.Signer, such as a key in AWS KMS, returns an ECDSA signature in DER.
-// A JWT carries R and S. The signature is the same: it verifies in both forms.
+// A JWT carries R and S instead. Both encodings are of the same signature, and
+// both verify.
 func Example() {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -15,8 +15,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// There is one method for each JWS algorithm that a KMS key can sign with. A
-// method verifies with golang-jwt's method of the same name, if there is one.
+// There is one method for each JWS algorithm that a KMS key can sign with.
+// Except for HS256, HS384 and HS512, a method verifies with golang-jwt's method
+// of the same name, if there is one.
 var (
 	ES256 *SigningMethod = newES(elliptic.P256(), crypto.SHA256, jwt.SigningMethodES256) // ECDSA on P-256 with SHA-256
 	ES384 *SigningMethod = newES(elliptic.P384(), crypto.SHA384, jwt.SigningMethodES384) // ECDSA on P-384 with SHA-384

@@ -115,6 +115,6 @@ func ExampleRegister() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(token.Valid, len(token.Signature))
-	// Output: true 2420
+	fmt.Println(token.Valid, len(token.Signature), "bytes")
+	// Output: true 2420 bytes
 }

@@ -24,13 +24,15 @@ type MAC interface {
 	Verify(msg, mac []byte) (valid bool, err error)
 }
 
-// ErrNotChecked is wrapped by the errors of HS256, HS384 and HS512 if the [MAC]
-// could not check the signature: KMS could not be reached, KMS refused the
-// call, the token is longer than KMS takes, or the MAC has a limit that was
-// reached. If the signature was checked and is invalid, the error is
-// [jwt.ErrSignatureInvalid] instead. golang-jwt's parser wraps both in
-// [jwt.ErrTokenSignatureInvalid], so use [errors.Is] with ErrNotChecked to tell
-// an outage from a forgery.
+// ErrNotChecked is wrapped by the error of [SigningMethod.Verify] if the key of
+// HS256, HS384 or HS512, a [MAC], could not check the signature. Reasons are
+// that KMS could not be reached or refused the call, that the token is too long
+// for KMS, or that the MAC limits its calls. If the signature was checked and
+// is invalid, the error is [jwt.ErrSignatureInvalid] instead. golang-jwt's
+// parser wraps both in [jwt.ErrTokenSignatureInvalid], so use [errors.Is] with
+// ErrNotChecked to distinguish them. The error also wraps that of the MAC. A
+// token that is too long wraps kmssigner.ErrMessageLength and cannot be valid,
+// so test for that first.
 var ErrNotChecked = errors.New("signature not checked")
 
 // An hs is HMAC with one hash (RFC 7518 section 3.2). Its keys are MACs.

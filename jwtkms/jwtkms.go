@@ -50,7 +50,8 @@
 // KMS key. Verifying with a public key makes no call. Verifying HS256, HS384 or
 // HS512 with a KMS key makes one VerifyMac call each time.
 //
-// For Ed25519 and HMAC keys KMS takes messages of at most 4096 bytes. The
+// For Ed25519 and HMAC keys KMS takes messages of at most 4096 bytes. For a
+// longer message Sign returns kmssigner.ErrMessageLength without a call. The
 // message is the header and the claims in base64url with a dot between them, so
 // the claims may have about 3000 bytes. Tokens signed with other keys may have
 // any size.
@@ -66,8 +67,8 @@
 // Region share. There are four ways to limit the cost:
 //
 //   - Choose the key by the kid of the token, and give only that to Keyfunc.
-//   - Use [ValidateFirst], so that copies of an expired token make no call. It
-//     does not stop a forger who writes plausible claims.
+//   - Use [ValidateFirst], so that copies of an expired token make no call.
+//     ValidateFirst does not stop a forger who writes valid claims.
 //   - Limit the calls that each client may cause. The example of [MAC] shows
 //     how.
 //   - Use a method with a public key instead. Verifying then makes no call.
@@ -83,7 +84,9 @@ import (
 
 // A SigningMethod is a [jwt.SigningMethod] for one JWS algorithm. It is
 // immutable and safe for concurrent use. The variables of this package, such as
-// [ES256], are its only values. Using a nil or zero SigningMethod is an error.
+// [ES256], are its only values. The methods of a nil or zero SigningMethod
+// return an error, its Alg returns "", and the result of its Keyfunc returns an
+// error.
 type SigningMethod struct {
 	alg       string
 	algorithm // nil in a zero SigningMethod
@@ -142,8 +145,8 @@ func (m *SigningMethod) Sign(signingString string, key any) ([]byte, error) {
 
 // Verify returns nil if sig, in the form of JWS, is a valid signature over
 // signingString by key. key is a public key, a value whose method Public
-// returns one, such as a Signer, or a [MAC] for HS256, HS384 and HS512. Only a
-// MAC calls KMS.
+// returns one, such as a Signer, or a [MAC] for HS256, HS384 and HS512. Verify
+// calls KMS only if key is a MAC with a key in KMS.
 //
 // If key does not fit the method, the error wraps [jwt.ErrInvalidKeyType]. If
 // the signature is invalid, the error is that of golang-jwt's method of the

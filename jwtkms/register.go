@@ -22,7 +22,8 @@ var registering sync.Mutex
 //
 // If the name of a method is already registered to another method, or
 // golang-jwt has its own, Register registers nothing and returns an error that
-// names all such methods. The others can then be registered by themselves.
+// names all such methods. Call Register again with only the other methods to
+// register those.
 func Register(methods ...*SigningMethod) error {
 	registering.Lock()
 	defer registering.Unlock()

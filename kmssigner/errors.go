@@ -17,9 +17,10 @@ import (
 // such as *types.DisabledException and smithy.APIError, and [errors.Is] finds
 // [context.Canceled] and [context.DeadlineExceeded].
 var (
-	// ErrUnsupportedKey is returned by [New] and [NewHMAC] for a key that
-	// cannot sign or make MACs, and for a key whose key spec or algorithms this
-	// package does not know.
+	// ErrUnsupportedKey is returned for a key that cannot sign or make MACs,
+	// and for a key whose type, size or algorithms this package does not
+	// support. [New], [NewHMAC], [ParsePKIXPublicKey] and
+	// [MarshalPKIXPublicKey] return it.
 	ErrUnsupportedKey = errors.New("unsupported key")
 
 	// ErrKeyChanged is returned when KMS answers for another key than the

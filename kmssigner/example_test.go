@@ -76,8 +76,8 @@ func ExampleNew_errors() {
 	// opts ask for SHA-1, an ECDSA key wants a SHA-2 or SHA-3 hash
 }
 
-// With the public key on file New makes no call, and kms:Sign is the only
-// permission needed.
+// If Options.PublicKey is set, New makes no call and needs no permission other
+// than kms:Sign. The key ID must then be a key ARN.
 func ExampleOptions_publicKey() {
 	ctx := context.Background()
 	client := kmstest.New()

@@ -11,8 +11,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// HMACClient is the part of the KMS API that an [HMAC] calls. *kms.Client and
-// *kmstest.KMS implement it. Implementations must be safe for concurrent use.
+// HMACClient is the part of the KMS API that an [HMAC] calls. *kms.Client,
+// *multiregion.Client and *kmstest.KMS implement it. Implementations must be
+// safe for concurrent use.
 type HMACClient interface {
 	DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error)
 	GenerateMac(context.Context, *kms.GenerateMacInput, ...func(*kms.Options)) (*kms.GenerateMacOutput, error)
@@ -47,8 +48,8 @@ type HMACOptions struct {
 // An HMAC generates and verifies message authentication codes (RFC 2104, FIPS
 // 198-1) with one HMAC key in KMS. The key never leaves KMS, so each operation
 // costs one call. Package jwtkms accepts an HMAC as the key of its HS256, HS384
-// and HS512. An HMAC is safe for concurrent use. The zero HMAC has no key. Use
-// [NewHMAC] to make one.
+// and HS512. An HMAC is safe for concurrent use. Use [NewHMAC] to make an HMAC.
+// Generate and Verify return an error for a nil or zero HMAC.
 type HMAC struct {
 	key *hmacKey        // shared between copies and immutable
 	ctx context.Context // nil means context.Background()
@@ -166,9 +167,9 @@ func (h *HMAC) WithContext(ctx context.Context) *HMAC {
 // GenerateMac call, for which AWS charges.
 //
 // Generate returns [ErrMessageLength], without a call, if msg is empty or
-// longer than 4096 bytes. It returns [ErrKeyChanged] or [ErrBadSignature] if
-// the answer is not by the pinned key, its algorithm, or of that size, and the
-// SDK's error if KMS refuses.
+// longer than 4096 bytes. It returns [ErrKeyChanged] if the answer is from
+// another key, [ErrBadSignature] if the MAC is of another algorithm or size,
+// and the SDK's error if KMS refuses.
 //
 // Only KMS knows the key, so Generate checks the length of the MAC and not its
 // bytes. An endpoint that is not KMS, or one that confuses its answers, can make
@@ -227,11 +228,12 @@ func (k *hmacKey) generate(ctx context.Context, msg []byte) ([]byte, error) {
 // by the pinned key and its algorithm, and the SDK's error if KMS could not be
 // asked or refused.
 //
-// Only KMS knows the key, so Verify cannot check the answer. An endpoint that is
-// not KMS, or one that confuses its answers, can make Verify return true for any
-// mac of the right length. Only TLS protects against that. KMS rejects a MAC
-// with an error, but Verify also returns false for an answer without an error
-// that does not say that mac is valid.
+// Only KMS knows the key, so Verify cannot check the answer. An endpoint that
+// is not KMS, or one that confuses its answers, can make Verify return true for
+// any mac of the right length. Only TLS protects against that. KMS reports an
+// invalid MAC as a KMSInvalidMacException, for which Verify returns false and a
+// nil error. It does the same if KMS answers without an error but does not say
+// that mac is valid.
 func (h *HMAC) Verify(msg, mac []byte) (bool, error) {
 	if h == nil || h.key == nil {
 		return false, errors.New("kmssigner: verify MAC: the HMAC has no key, want one made by NewHMAC")

@@ -17,44 +17,48 @@
 //     rsa.PSSSaltLengthAuto, which lets the signer choose.
 //   - ECDSA keys on P-256, P-384, P-521 and secp256k1 (FIPS 186-5) sign digests
 //     by any SHA-2 or SHA-3 hash (see "Hashes of ECDSA keys" below). Sign, but
-//     not SignMessage, also accepts nil options for a digest of the length that
-//     goes with the curve: 32, 48, 64 and 32 bytes. Signatures are DER, as
-//     elsewhere in the standard library, and S may be in the upper half of its
-//     range. Package derconv converts them to other forms. Package jwtkms does
-//     so in golang-jwt tokens.
+//     not SignMessage, also accepts nil options if the digest has 32 bytes for
+//     P-256 and secp256k1, 48 for P-384 or 64 for P-521. All other keys need
+//     options. Signatures are DER, as elsewhere in the standard library, and S
+//     may be in the upper half of its range. Package derconv converts them to
+//     other forms. Package jwtkms does so in golang-jwt tokens.
 //   - Ed25519 keys sign with pure Ed25519 (RFC 8032). The options must have
 //     HashFunc 0, such as crypto.Hash(0) or &ed25519.Options{}. Messages have 1
 //     to 4096 bytes. KMS does not implement Ed25519ctx, and its Ed25519ph
 //     hashes the digest one more time than other implementations do, so both
 //     are refused.
 //   - ML-DSA-44, ML-DSA-65 and ML-DSA-87 keys sign with pure, hedged ML-DSA
-//     (FIPS 204). The options must have HashFunc 0. A context string in the
-//     Options of filippo.io/mldsa is supported, and so is its HashFunc value
-//     MLDSAMu, for a mu that the caller computed.
+//     (FIPS 204). The options must have HashFunc 0. The Options of
+//     filippo.io/mldsa may have a context string. With the options MLDSAMu of
+//     filippo.io/mldsa/mldsacrypto, Sign takes mu in place of the message: the
+//     64-byte hash of the public key, the context and the message (FIPS 204
+//     section 6.2).
 //
-// A Signer is also a crypto.SignerOpts with the hash that goes with its key
-// ([Signer.HashFunc]).
+// A Signer also implements crypto.SignerOpts. Its [Signer.HashFunc] is the hash
+// that goes with its key, so a Signer can be passed as its own options.
 //
-// An HMAC key has no public key and is not a crypto.Signer. See [NewHMAC]. All
-// other keys are refused with [ErrUnsupportedKey].
+// An HMAC key has no public key and is not a crypto.Signer. Use [NewHMAC] for
+// it. New returns [ErrUnsupportedKey] for HMAC keys and for all other types of
+// key.
 //
 // # Hashes of ECDSA keys
 //
 // KMS pairs each curve with one hash: P-256 and secp256k1 with SHA-256, P-384
-// with SHA-384, and P-521 with SHA-512. Other software does not. TLS 1.2 peers,
-// for example, may want SHA-256 with any curve. An ECDSA signature is over the
-// leftmost bits of the digest, taken as a number (FIPS 186-5 section 6.4.1), so
-// a digest of another hash can be fitted to the length that KMS expects: a
-// longer one is cut, and a shorter one is padded with zeros on the left. The
-// signature is the same as one over the original digest, and it is verified
-// against the original digest, even with [Options.SkipVerification]. SHA-1, MD5
-// and hashes outside SHA-2 and SHA-3 are refused.
+// with SHA-384, and P-521 with SHA-512. Other software combines curves and
+// hashes freely. TLS 1.2 peers, for example, may want SHA-256 with any curve.
+// An ECDSA signature is over the leftmost bits of the digest, taken as a number
+// (FIPS 186-5 section 6.4.1), so a digest of another hash can be fitted to the
+// length that KMS expects: a longer one is cut, and a shorter one is padded
+// with zeros on the left. The signature is the same as one over the original
+// digest, and it is verified against the original digest, even with
+// [Options.SkipVerification]. SHA-1, MD5 and hashes outside SHA-2 and SHA-3 are
+// refused.
 //
 // A fitted digest is sent with MessageType DIGEST, even with
 // [Options.PreferRaw], and with the algorithm of the curve. CloudTrail and the
 // IAM conditions kms:SigningAlgorithm and kms:MessageType therefore show
 // ECDSA_SHA_384 and DIGEST for every such signature by a P-384 key, whichever
-// hash it uses. A policy that requires RAW makes KMS refuse it.
+// hash it uses. If a policy requires RAW, KMS refuses to sign a fitted digest.
 //
 // # Calls and cost
 //
@@ -90,8 +94,8 @@
 // # Permissions
 //
 // A Signer needs kms:GetPublicKey and kms:Sign on the key, or kms:Sign alone if
-// [Options.PublicKey] is set. An [HMAC] needs kms:DescribeKey, and
-// kms:GenerateMac and kms:VerifyMac as far as it is used for them.
+// [Options.PublicKey] is set. An [HMAC] needs kms:DescribeKey. Its Generate
+// needs kms:GenerateMac, and its Verify needs kms:VerifyMac.
 //
 // # Testing
 //
@@ -110,8 +114,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// Client is the part of the KMS API that a [Signer] calls. *kms.Client and
-// *kmstest.KMS implement it. Implementations must be safe for concurrent use.
+// Client is the part of the KMS API that a [Signer] calls. *kms.Client,
+// *multiregion.Client and *kmstest.KMS implement it. Implementations must be
+// safe for concurrent use.
 type Client interface {
 	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
 	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
@@ -138,21 +143,22 @@ type Options struct {
 	GrantTokens []string
 
 	// Timeout limits each call, including the SDK's retries, if the context has
-	// no deadline. The SDK itself waits for an answer without limit, and most
+	// no deadline. By default the SDK waits for an answer without limit. Most
 	// callers of a crypto.Signer cannot pass a context. Zero means ten seconds,
 	// which leaves room for the three attempts of the default retryer and for
 	// its pauses of up to two and up to four seconds. Package kmsclient
 	// describes how to choose both. A negative Timeout means no limit.
 	Timeout time.Duration
 
-	// PreferRaw makes SignMessage send the message itself (MessageType RAW)
-	// whenever KMS accepts it, which is for 1 to 4096 bytes. Some IAM policies
-	// with kms:MessageType and some emulators require that. Other messages, and
-	// the digests given to Sign, are sent as digests (MessageType DIGEST), as
-	// are all if PreferRaw is false. The signatures are the same. PreferRaw is
-	// for RSA and ECDSA keys. It has no effect on Ed25519 keys, which always
-	// use RAW, and on ML-DSA keys, which use RAW unless the message is empty,
-	// is too long or has a context.
+	// PreferRaw is for RSA and ECDSA keys. It makes SignMessage send the
+	// message itself (MessageType RAW) if KMS accepts it, which is for 1 to
+	// 4096 bytes. Some IAM policies with kms:MessageType and some emulators
+	// require that. Other messages of these keys, and the digests given to
+	// Sign, are sent as digests (MessageType DIGEST). If PreferRaw is false,
+	// all are. The signatures are the same. PreferRaw has no effect on Ed25519
+	// keys, which always use RAW, or on ML-DSA keys. ML-DSA keys use RAW for
+	// messages of 1 to 4096 bytes without a context, and EXTERNAL_MU for all
+	// others.
 	PreferRaw bool
 
 	// KeepAlias makes every request name the key by the key ID that was given
@@ -176,8 +182,8 @@ type Options struct {
 }
 
 // A Signer signs with one KMS key. It implements [crypto.Signer] and
-// [crypto.MessageSigner]. It is safe for concurrent use. The zero Signer has no
-// key. Use [New] to make one.
+// [crypto.MessageSigner]. It is safe for concurrent use. Use [New] to make a
+// Signer. Sign and SignMessage return an error for a nil or zero Signer.
 type Signer struct {
 	key *key            // shared between copies and immutable
 	ctx context.Context // nil means context.Background()
@@ -318,9 +324,9 @@ func (s *Signer) KeyARN() string {
 }
 
 // HashFunc returns the hash function that goes with the key: SHA-256 for RSA,
-// P-256 and secp256k1 keys, SHA-384 for P-384 keys, SHA-512 for P-521 keys, and
-// 0 for Ed25519 and ML-DSA keys, which sign the message itself, and for a nil
-// or zero Signer. It does not call KMS.
+// P-256 and secp256k1 keys, SHA-384 for P-384 keys, and SHA-512 for P-521 keys.
+// It returns 0 for Ed25519 and ML-DSA keys, which sign the message itself, and
+// for a nil or zero Signer. It does not call KMS.
 //
 // HashFunc makes a Signer its own [crypto.SignerOpts], so that
 //
@@ -335,9 +341,10 @@ func (s *Signer) HashFunc() crypto.Hash {
 	return s.key.defaultHash()
 }
 
-// WithContext returns a copy of s whose Sign and SignMessage use ctx: its
-// cancellation, its deadline, which replaces [Options.Timeout], and its values,
-// such as a trace. s is unchanged, and both may be used concurrently.
+// WithContext returns a copy of s whose Sign and SignMessage use ctx for
+// cancellation and for values, such as a trace. If ctx has a deadline, it
+// replaces [Options.Timeout]. s is unchanged, and both may be used
+// concurrently.
 //
 //	token.SignedString(signer.WithContext(ctx))
 //

@@ -22,8 +22,8 @@ import (
 //
 // Sign makes one Sign call to KMS, for which AWS charges. It makes no call if
 // it returns an error about its arguments, such as [ErrMessageLength]. It
-// returns [ErrKeyChanged] or [ErrBadSignature] if the answer is not a signature
-// by the key over digest, and the SDK's error if KMS refuses to sign.
+// returns [ErrKeyChanged] if KMS answers for another key, [ErrBadSignature] if
+// the signature does not verify, and the SDK's error if KMS refuses to sign.
 func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	return s.sign(input{data: digest, isDigest: true}, opts)
 }

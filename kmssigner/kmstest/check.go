@@ -23,7 +23,8 @@ import (
 //	}
 //
 // CheckSigner verifies signatures with the standard library, with
-// filippo.io/mldsa, or, on secp256k1, with the package of decred.
+// filippo.io/mldsa, or, on secp256k1, with
+// github.com/decred/dcrd/dcrec/secp256k1/v4.
 //
 // # Required signatures
 //
@@ -47,10 +48,10 @@ import (
 //
 // # Optional and invalid requests
 //
-// The signer may refuse other valid options with an error, but it must not
-// ignore them: another hash, another PSS salt length, a context, Ed25519ph, an
-// ML-DSA mu, an Ed25519 message of another length, and an ECDSA digest of any
-// length or of any hash, for which ECDSA is defined.
+// The signer may refuse the following with an error, but must not ignore them:
+// another hash, another PSS salt length, a context, Ed25519ph, an ML-DSA mu, an
+// Ed25519 message of another length, and any other ECDSA digest, because ECDSA
+// is defined for every length and hash.
 //
 // The signer must refuse requests for which there is no valid signature: an RSA
 // digest of a wrong length, an impossible salt length, and a message with an
@@ -61,23 +62,25 @@ import (
 // Public must return the same key at each call. The key must have one of the
 // types above and a method Equal. The signer must not modify or retain its
 // input. Signatures must not share memory. ECDSA signatures over different
-// digests must have different nonces. Under the race detector, CheckSigner
-// finds more violations.
+// digests must have different nonces. Under the race detector, CheckSigner also
+// finds data races in the signer.
 //
 // # Keys of the standard library
 //
 // *ecdsa.PrivateKey, *rsa.PrivateKey and ed25519.PrivateKey pass. Only they may
-// panic on nil options, on an unknown hash, and on PSS options without a hash,
-// and fail on a nil rand, from which crypto/rsa cannot make a PSS salt.
+// panic on nil options, an unknown hash, or PSS options without a hash. Only
+// they may fail on a nil rand, because crypto/rsa needs it for the PSS salt.
 //
 // # Cost
 //
 // CheckSigner makes at most 60 signatures, 16 of them concurrently. With a
-// kmssigner.Signer, each is a call of KMS.
+// kmssigner.Signer on a real client, each is a call to KMS, for which AWS
+// charges.
 //
-// CheckSigner has no context and no deadline. Bind them to the signer. If a key
-// policy allows only some algorithms, each of the others is a violation, which
-// wraps the error of KMS.
+// CheckSigner takes no context. To set a deadline, pass a signer that has one,
+// such as the result of kmssigner's Signer.WithContext. If a key policy allows
+// only some algorithms, each of the others is a violation, which wraps the
+// error of KMS.
 func CheckSigner(signer crypto.Signer) error {
 	if signer == nil {
 		return errors.New("got a nil signer")

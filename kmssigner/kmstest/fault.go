@@ -23,8 +23,8 @@ type Match struct {
 	Operation string
 
 	// Key identifies a key by its key ID, key ARN, alias name or alias ARN.
-	// Calls for that key match, whichever identifier they use. If empty, calls
-	// for all keys match, and calls that name no key.
+	// Calls for that key match, whichever identifier they use. If Key is empty,
+	// all calls match, including those that do not name a key.
 	Key string
 
 	// Skip is the number of matching calls before the first one that the fault
@@ -37,11 +37,12 @@ type Match struct {
 	Times int
 }
 
-// An Effect is one way in which a call fails. The effects of all faults that
-// match a call apply to it, in the order of the calls of [KMS.Inject]: for
-// example, a delay and then an error. If several effects replace the operation
-// ([Fail], [Throttle], [Respond], [Reset]), the first one applies and the
-// operation does not run.
+// An Effect is one way in which a call fails. The comment of each function that
+// returns one describes what the Effect does to a call. The effects of all
+// faults that match a call apply to it, in the order of the calls of
+// [KMS.Inject]: for example, a delay and then an error. If several effects
+// replace the operation ([Fail], [Throttle], [Respond], [Reset]), the first one
+// applies and the operation does not run.
 type Effect struct {
 	wait    func(context.Context) error                 // runs first
 	replace func() *response                            // runs instead of the operation
@@ -222,9 +223,9 @@ func SkewDate(d time.Duration) Effect {
 //	kmstest.Set("Signature", []byte("not DER"))
 //	kmstest.Set("PublicKey", nil)
 //
-// If the operation has no such member, the answer is a KMSInternalException
-// that says so, so that a misspelled name cannot pass for a fault that was
-// handled.
+// If the operation has no such member, the call fails with a
+// KMSInternalException that names it. A misspelled name is therefore not
+// mistaken for a fault.
 func Set(member string, value any) Effect {
 	return Effect{change: func(c *call, members map[string]any) error {
 		out, ok := outputs[c.operation]

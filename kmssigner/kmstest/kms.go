@@ -39,9 +39,9 @@
 //
 // Error codes, texts and the order of checks follow public recordings of KMS.
 // Where there is no recording, they follow the documentation and the service
-// model of AWS. A comment marks what neither covers. Where the recordings and
-// the documentation differ, the fake follows the recordings, and a field of
-// [Options] selects the documented behavior.
+// model of AWS. Comments in the source mark behavior that neither covers. Where
+// the recordings and the documentation differ, the fake follows the recordings,
+// and a field of [Options] selects the documented behavior.
 //
 // An operation checks the form of the request before it looks up the key. It
 // then checks the usage of the key, its state, the algorithm, the message type,
@@ -64,7 +64,8 @@
 //     created and described but not used.
 //   - Signatures by SM2 keys.
 //
-// Operations for which [KMS] has no method fail with UnknownOperationException.
+// An operation for which the type KMS has no method fails with
+// UnknownOperationException.
 //
 // # Concurrency
 //

@@ -12,12 +12,13 @@ type account struct {
 	regions map[string]*KMS // by name of the Region
 }
 
-// Region returns the fake of the account of k in a Region. It returns the same
-// KMS at each call, and k itself for the Region of k. The KMS has the options
-// of k, except for the Region, and keys, aliases, faults and recorded requests
-// of its own. Only keys made by ReplicateKey share their ID and material with a
-// key of another Region. To serve a Region over HTTP, start a [Server] for it.
-// Region panics if the partition of k has no such Region.
+// Region returns the fake for the same account as k in the Region with the
+// given name. It returns the same KMS at each call, and k itself for the Region
+// of k. The KMS has the options of k, except for the Region, and keys, aliases,
+// faults and recorded requests of its own. Only keys made by ReplicateKey share
+// their ID and material with a key of another Region. To serve a Region over
+// HTTP, start a [Server] for it. Region panics if the partition of k has no
+// such Region.
 func (k *KMS) Region(name string) *KMS {
 	if err := k.checkRegion(name); err != nil {
 		panic(fmt.Sprintf("kmstest: Region(%q): %v", name, err))

@@ -33,8 +33,9 @@ type Server struct {
 	stop context.CancelFunc // cancels the contexts of all requests
 }
 
-// NewServer starts a server for k. Several servers may share one KMS. The
-// caller should call [Server.Close] when finished.
+// NewServer starts a server for k on a free port of 127.0.0.1. It panics if it
+// cannot listen. Several servers may share one KMS. The caller should call
+// [Server.Close] when finished.
 func NewServer(k *KMS) *Server {
 	h := httptest.NewUnstartedServer(k)
 	ctx, stop := context.WithCancel(context.Background())
@@ -44,9 +45,9 @@ func NewServer(k *KMS) *Server {
 }
 
 // Config returns a configuration with the endpoint, Region and credentials of
-// the server, for clients of the SDK. By default the SDK waits up to seconds
-// between retries. To avoid that, set Retryer to one that returns
-// [aws.NopRetryer].
+// the server, for clients of the SDK. By default the SDK pauses for up to
+// several seconds between retries. To avoid that, set Retryer to one that
+// returns [aws.NopRetryer].
 func (s *Server) Config() aws.Config {
 	return aws.Config{
 		Region:       s.k.opts.Region,

@@ -30,9 +30,9 @@ var listingAliases = operation[kms.ListAliasesOutput]{
 	},
 }
 
-// ListAliases returns the aliases of one key, combined from the Regions, so
-// that a caller sees since when an alias has named the key everywhere. It is
-// what a keyring.Ring needs.
+// ListAliases returns the aliases of one key in all Regions. The
+// LastUpdatedDate of an alias is the time from which it has named the key in
+// every Region. It is what a keyring.Ring needs.
 //
 // in.KeyId must be the ID or the ARN of the key. ListAliases asks every Region
 // that is not passed over, all at the same time, and follows the pages of each
@@ -47,7 +47,7 @@ var listingAliases = operation[kms.ListAliasesOutput]{
 // Region.
 //
 // A Region that is not available, or that answers for another key, is left out.
-// While it is away, a later date of an alias there is not known. ListAliases
+// A later date in a Region that is not available is not known. ListAliases
 // fails with the refusal if any Region refuses, and if no Region is available.
 func (c *Client) ListAliases(ctx context.Context, in *kms.ListAliasesInput, optFns ...func(*kms.Options)) (*kms.ListAliasesOutput, error) {
 	own := valueOf(in)

@@ -71,7 +71,7 @@ func (c *Client) GenerateMac(ctx context.Context, in *kms.GenerateMacInput, optF
 }
 
 // VerifyMac does what the method of *kms.Client does, in the Regions that
-// GenerateMac asks. That a MAC is invalid is an answer, and no other Region is
+// GenerateMac asks. KMSInvalidMacException is a refusal, so no other Region is
 // asked.
 func (c *Client) VerifyMac(ctx context.Context, in *kms.VerifyMacInput, optFns ...func(*kms.Options)) (*kms.VerifyMacOutput, error) {
 	own := valueOf(in)
@@ -94,9 +94,9 @@ func (c *Client) VerifyMac(ctx context.Context, in *kms.VerifyMacInput, optFns .
 	return do(ctx, c, req)
 }
 
-// DescribeKey does what the method of *kms.Client does, in the Regions that
-// GenerateMac asks. The key's ARN is given the caller's Region. All else is as
-// the Region that answered knows it, such as the key's state.
+// DescribeKey calls DescribeKey in the first Region that is available. It
+// replaces the Region in the key's ARN with the caller's. The other members,
+// such as the key's state, are those of the Region that answered.
 func (c *Client) DescribeKey(ctx context.Context, in *kms.DescribeKeyInput, optFns ...func(*kms.Options)) (*kms.DescribeKeyOutput, error) {
 	own := valueOf(in)
 	req, err := prepare(c, describingKey, own.KeyId)

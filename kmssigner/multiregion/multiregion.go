@@ -9,8 +9,8 @@
 //	signer, err := kmssigner.New(ctx, client, "arn:aws:kms:eu-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab")
 //
 // A multi-Region key has the same key ID and the same key material in every
-// Region to which it was replicated. Its ARN, key policy, aliases and state
-// belong to each Region. A [Client] implements [kmssigner.Client],
+// Region to which it was replicated. Each Region has its own ARN, key policy,
+// aliases and state for the key. A [Client] implements [kmssigner.Client],
 // [kmssigner.HMACClient] and the client interface of package keyring, so a
 // Signer, an HMAC or a Ring uses it like the client of one Region.
 //
@@ -18,16 +18,16 @@
 //
 // A Client replaces the Region in a key ARN or an alias ARN with the Region
 // that it asks. Key IDs (mrk-...) and alias names are sent as they are. An
-// answer must name the key that was asked for, in the Region that was asked.
-// The Client then puts the Region of the caller's ARN into it, or the first
-// Region if the caller gave no ARN, so that the caller sees one key whichever
-// Region answered. A key ID that does not begin with mrk- is refused with
-// [kmssigner.ErrUnsupportedKey].
+// answer must name the requested key in the Region that was asked. The Client
+// replaces that Region in the answer's ARN with the Region of the caller's ARN,
+// or with the first Region if the caller gave no ARN. The caller therefore sees
+// one ARN, whichever Region answered. A key ID that does not begin with mrk- is
+// refused with [kmssigner.ErrUnsupportedKey].
 //
-// An alias must exist in every Region and name the same key there. While it
-// names different keys, as between the two calls that move it,
-// [Client.GetPublicKey] with that alias fails with [ErrKeyMismatch]. A Ring
-// then keeps the keys that it has until its next refresh.
+// An alias must exist in every Region and name the same key there. Moving an
+// alias takes one UpdateAlias call in each Region. Until all are made,
+// [Client.GetPublicKey] with that alias returns [ErrKeyMismatch]. A Ring then
+// keeps the keys that it has until its next refresh.
 //
 // # When another Region is asked
 //
@@ -35,24 +35,25 @@
 // next one, and so on, each Region once. Retries within a Region are those of
 // the Region's own client.
 //
-// An answer is KMS's if it carries an error code, or if it is a success and has
-// the members that the operation always has. A Region is not available if
+// An answer counts as one of KMS if it has an error code, or if it is a success
+// with all members that the operation always returns. A Region is not available
+// if
 //
 //   - KMS answers with a code for throttling, with KMSInternalException,
 //     DependencyTimeoutException or KeyUnavailableException, or with status
 //     5xx;
-//   - the answer is not KMS's, such as the 403 or 407 of a proxy, a redirect,
-//     an HTML page, or an empty success;
+//   - the answer is not from KMS but, for example, a proxy's 403 or 407, a
+//     redirect, an HTML page or an empty success;
 //   - there is no connection, or it breaks;
-//   - no answer comes in the time that the Region has.
+//   - no answer comes in the Region's share of the time (see "Time" below).
 //
 // Every other error code is a refusal, including codes that this package does
 // not know: AccessDeniedException, DisabledException, NotFoundException,
 // DryRunOperationException, KMSInvalidMacException and the codes for bad
-// signatures and credentials, for example. The call fails with it. No other
-// Region is asked for a better answer, and the Region is not passed over. This
-// also applies to requests that the SDK does not send, such as those that it
-// has no credentials for.
+// signatures and credentials, for example. The call returns the refusal. No
+// other Region is asked, and later calls still ask this Region first. An error
+// of the SDK before it sends a request, such as missing credentials, is also a
+// refusal.
 //
 // If no Region is available, the error names every Region asked, and
 // [errors.Is] and [errors.As] find the causes of all of them.
@@ -64,14 +65,14 @@
 // next Region after such an answer. It does the same after an answer for
 // another key, if the caller named the key by its ID or ARN. If the next
 // Region's signature is right, it is returned, and the Region of the wrong
-// answer is passed over. If all answers are wrong, the call fails with all of
-// them, and no Region is passed over, because the public key is more likely
-// wrong than every Region.
+// answer is passed over. If all answers are wrong, the call returns an error
+// that wraps the error of each. No Region is then passed over, because a wrong
+// public key is more likely than a fault in every Region.
 //
-// After a request by alias, an answer for another key is
-// [kmssigner.ErrKeyChanged] at once, because the alias may have been moved.
-// MACs cannot be verified without KMS, so no other Region is asked after a MAC
-// under another key.
+// If the caller named the key by an alias, an answer for another key fails with
+// [kmssigner.ErrKeyChanged] and no other Region is asked, because the alias may
+// have been moved. For MACs, an answer for another key is always an error, and
+// no other Region is asked.
 //
 // # Time
 //
@@ -83,38 +84,40 @@
 //
 // The back-off between the SDK's retries is part of a Region's time. By default
 // it is up to two seconds before the first retry and up to four before the
-// second. Another Region is the better retry, so a client with RetryMaxAttempts
-// 2 and a short back-off (retry.AddWithMaxBackoffDelay) fails over sooner.
+// second. To fail over sooner, set RetryMaxAttempts to 2 and a short back-off
+// (retry.AddWithMaxBackoffDelay) in each Region's client.
 //
 // If the clock of the machine is wrong by more than a few minutes, KMS refuses
 // requests as badly signed. The SDK corrects this with its next attempt. A
-// client without retries (aws.NopRetryer) therefore fails with a refusal, which
-// no other Region is asked about. Give each client at least one retry.
+// client without retries (aws.NopRetryer) returns the refusal, and no other
+// Region is asked. Give each client at least one retry.
 //
 // # Regions that are passed over
 //
 // A Region that was not available is passed over, which means that it is asked
-// only after all others have failed. After [Options.ProbeInterval] one call at
-// a time asks it first, for at most one second. The Region is back when it
-// answers. A throttled Region is passed over for one second, because the
-// request quotas of KMS are per second. No Region is passed over because the
-// caller's own context ended.
+// only after all others have failed. After [Options.ProbeInterval], one call at
+// a time asks the Region first, for at most one second, and then goes on to the
+// others. The Region is no longer passed over once it answers. A throttled
+// Region is passed over for one second, because the request quotas of KMS are
+// per second. The end of the caller's own context does not make a Region passed
+// over.
 //
-// A Region that was given less than half a second, or that was overtaken by a
-// hedge ([Options.HedgeAfter]), is only slow. It is passed over if it is slow
-// for ten calls in a row that began at least 100 ms apart, and may still be
-// hedged to.
+// A Region counts as slow if it did not answer in a share of less than half a
+// second, or if a hedge ([Options.HedgeAfter]) answered first. A Region that is
+// slow in ten calls in a row, begun at least 100 ms apart, is passed over. It
+// may still be asked as a hedge.
 //
 // [Client.Down] and [Options.OnChange] tell which Regions are passed over.
-// Nothing runs in the background, and there are no calls to KMS other than
-// those that callers ask for.
+// Nothing runs in the background. A Client calls KMS only while one of its
+// methods is called. A hedge that was overtaken is cancelled, and may end
+// shortly after the method has returned.
 //
 // # Calls and cost
 //
-// AWS charges each call to each Region. Sign makes one while the first Region
-// is well. GetPublicKey, which a Signer calls once, and ListAliases ask every
-// Region that is not passed over, and combine the answers. Each Region needs
-// the permissions that package kmssigner lists, in its own key policy.
+// AWS charges for each call in each Region. Sign makes one call if the first
+// Region answers. GetPublicKey, which a Signer calls once, and ListAliases ask
+// every Region that is not passed over, and combine the answers. Each Region
+// needs the permissions that package kmssigner lists, in its own key policy.
 package multiregion
 
 import (
@@ -134,7 +137,8 @@ import (
 // names different keys in them.
 var ErrKeyMismatch = errors.New("the Regions have different keys")
 
-// A Region is a Region that has the key or a replica of it.
+// A Region describes one AWS Region that has the multi-Region key, as primary
+// or replica, and the client that calls KMS there.
 type Region struct {
 	// Name is the name of the Region, such as "eu-west-1". It may be empty if
 	// Client is a *kms.Client, which knows its Region.
@@ -151,9 +155,9 @@ type Region struct {
 type Options struct {
 	// AttemptTimeout is the longest time that a Region gets while there is
 	// another Region to ask, including the retries of its client. If ctx has no
-	// deadline, it also limits the last Region. Zero means two seconds.
-	// Negative means that only the deadline of ctx is shared between the
-	// Regions.
+	// deadline, it also limits the last Region. Zero means two seconds. A
+	// negative AttemptTimeout means no limit other than the Region's share of
+	// the deadline of ctx, if ctx has one.
 	AttemptTimeout time.Duration
 
 	// ProbeInterval is how long a Region that was not available is passed over

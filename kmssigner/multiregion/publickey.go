@@ -10,18 +10,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 )
 
-// GetPublicKey does what the method of *kms.Client does, and compares: it asks
-// every Region that is not passed over, all at the same time, and returns the
-// answer of the most preferred one. If none of them is available it asks the
-// others.
+// GetPublicKey asks every Region that is not passed over, concurrently, and
+// compares their public keys. It returns the answer of the most preferred
+// Region. If none of them is available it asks the others.
 //
 // It fails with [ErrKeyMismatch] if the public keys or key IDs differ between
-// the Regions, or from what a Region answered before. It fails with the refusal
-// if any Region refuses, because that Region would also refuse while the others
-// are away. A Region that is not available, or that answers for another key
-// than the caller named by its ID or ARN, is left out of the comparison.
-// GetPublicKey waits for every Region, but for none longer than
-// Options.AttemptTimeout or half of the time that ctx leaves.
+// the Regions, or from what a Region answered before. It returns the refusal if
+// any Region refuses, because that Region would also refuse when the others are
+// not available. A Region that is not available, or that answers for another
+// key than the caller named by its ID or ARN, is left out of the comparison.
+// GetPublicKey waits for each Region for at most [Options.AttemptTimeout], or
+// for half of the time that ctx leaves if that is shorter.
 func (c *Client) GetPublicKey(ctx context.Context, in *kms.GetPublicKeyInput, optFns ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error) {
 	own := valueOf(in)
 	req, err := prepare(c, gettingPublicKey, own.KeyId)
