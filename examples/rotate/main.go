@@ -89,7 +89,8 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	flags.PositiveVar(&req.opts.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` between two looks of an issuer at the aliases")
 	flags.PositiveVar(&req.opts.MaxAge, "max-age", 5*time.Minute, "`time` for which verifiers may cache the public keys")
 	flags.PositiveVar(&req.opts.MaxLifetime, "max-lifetime", time.Hour, "longest `time` from issue to expiry of a token")
-	flags.DurationVar(&req.opts.PropagationDelay, "propagation-delay", 0, "`time` for which a key is published before it signs (default: -refresh-interval and -max-age together, and a minute)")
+	flags.DurationVar(&req.opts.PropagationDelay, "propagation-delay", 0, "`time` for which a key is published before it signs (default: -refresh-interval, -max-age and -slack together)")
+	flags.PositiveVar(&req.opts.Slack, "slack", time.Minute, "`time` that KMS may be late, clocks may differ and a look may take")
 	flags.PositiveVar(&req.timeout, "timeout", 30*time.Second, "give up after this `time`")
 	if err := flags.Parse(args); err != nil {
 		return req, err

@@ -78,7 +78,8 @@ func parse(args []string, stdio cli.Stdio) (settings, error) {
 	flags.PositiveVar(&set.ring.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` between two looks at the aliases; the same for all issuers")
 	flags.PositiveVar(&set.ring.MaxAge, "max-age", 5*time.Minute, "`time` for which verifiers may cache the public keys")
 	flags.PositiveVar(&set.ring.MaxLifetime, "max-lifetime", time.Hour, "longest `time` from issue to expiry of any issuer's tokens")
-	flags.DurationVar(&set.ring.PropagationDelay, "propagation-delay", 0, "`time` for which a key is published before it signs (default: -refresh-interval and -max-age together)")
+	flags.DurationVar(&set.ring.PropagationDelay, "propagation-delay", 0, "`time` for which a key is published before it signs (default: -refresh-interval, -max-age and -slack together)")
+	flags.PositiveVar(&set.ring.Slack, "slack", time.Minute, "`time` that KMS may be late, clocks may differ and a look may take; the same for all issuers")
 	flags.IntVar(&set.service.MaxInFlight, "max-in-flight", 64, "tokens that are signed at a time; beyond that the answer is 503")
 	flags.PositiveVar(&set.service.RequestTimeout, "request-timeout", 5*time.Second, "`time` that signing a token may take")
 	flags.PositiveVar(&set.service.ShutdownTimeout, "shutdown-timeout", 15*time.Second, "`time` for requests under way when the program is told to end")
@@ -150,6 +151,7 @@ func serve(ctx context.Context, set settings, stdout io.Writer) error {
 	ring, err := keyring.New(starting, client, alias, func(o *keyring.Options) {
 		*o = set.ring
 		o.Logger = logger
+		o.OnRefresh = func(err error) { svc.Refreshed(err) } // of refreshes after New's
 	})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -158,7 +160,7 @@ func serve(ctx context.Context, set settings, stdout io.Writer) error {
 		return err
 	}
 	issuer := cmp.Or(set.service.Issuer, "http://"+listener.Addr().String())
-	svc, err := service.New(ring, client, func(o *service.Options) {
+	svc, err = service.New(ring, client, func(o *service.Options) {
 		*o = set.service
 		o.Issuer = issuer
 		o.Logger = logger

@@ -68,6 +68,6 @@ func ExampleRotate() {
 	_, err = keyring.Rotate(ctx, client, "alias/jwt", keyring.Promote)
 	fmt.Println(err != nil)
 	// Output:
-	// 2 <nil>
+	// 4 <nil>
 	// true
 }

@@ -2,14 +2,28 @@ package keyring
 
 import (
 	"bytes"
-	"fmt"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/kmssign/kmssign/jwtkms"
 )
 
-// ServeHTTP serves the public keys as a JSON Web Key Set (RFC 7517 section 8.5.2),
-// with an ETag, and with a Cache-Control of [Options.MaxAge], on which the timing of
-// a rotation rests. GET and HEAD only.
+// leastMaxAge is what Cache-Control announces however old the keys are, so that
+// verifiers do not ask for every token.
+const leastMaxAge = 5 * time.Second
+
+// ServeHTTP serves the public keys as a JSON Web Key Set (RFC 7517 section 8.5.2)
+// to GET and HEAD requests, with an ETag and a Cache-Control. The max-age is
+// [Timing.MaxAge], on which the timing of a rotation rests. It shrinks, to no less
+// than five seconds, while refreshes fail for longer than PropagationDelay allows,
+// so that an issuer that is cut off from KMS does not spread an old set for long.
+// It makes no call.
 func (r *Ring) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -19,7 +33,35 @@ func (r *Ring) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	s := r.state.Load()
 	h := w.Header()
 	h.Set("Content-Type", "application/jwk-set+json")
-	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(r.opts.MaxAge.Seconds())))
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(r.maxAge(s, time.Now()).Seconds())))
 	h.Set("ETag", s.etag)
 	http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(s.jwks))
+}
+
+// maxAge is how long a verifier that fetches the keys now may cache them.
+func (r *Ring) maxAge(s *state, now time.Time) time.Duration {
+	if s.until.IsZero() {
+		return r.opts.MaxAge
+	}
+	return min(max(s.until.Sub(now), leastMaxAge), r.opts.MaxAge)
+}
+
+// serve puts the keys into the form in which ServeHTTP and Keyfunc answer.
+func (s *state) serve(keys []*member) error {
+	// The same keys make the same bytes, for the ETag, whatever their order.
+	slices.SortFunc(keys, func(a, b *member) int { return strings.Compare(a.jwk.Kid, b.jwk.Kid) })
+	s.published = keys
+	s.byKid = make(map[string]*member, len(keys))
+	set := jwtkms.JWKSet{Keys: []jwtkms.JWK{}}
+	for _, m := range keys {
+		s.byKid[m.jwk.Kid] = m
+		set.Keys = append(set.Keys, m.jwk)
+	}
+	var err error
+	if s.jwks, err = json.Marshal(set); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(s.jwks)
+	s.etag = `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`
+	return nil
 }

@@ -3,8 +3,8 @@ package keyring_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/kmssign/kmssign/jwtkms/keyring"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
@@ -61,87 +62,284 @@ func (o *observer) keys(t *testing.T) int {
 	return len(out.Keys)
 }
 
+// The times of a zero RotateOptions.
 const (
-	delay = 11 * time.Minute                         // of a zero RotateOptions
-	hold  = 2*5*time.Minute + delay + 60*time.Minute // of a zero RotateOptions
+	delay  = 11 * time.Minute               // PropagationDelay: 5 + 5 + 1
+	hold   = (6 + 60) * time.Minute         // PropagationDelay - MaxAge + MaxLifetime
+	window = time.Minute + 30*time.Second   // Slack, and what a step may take
+	moment = time.Second + time.Millisecond // the resolution of KMS's clock
 )
 
+// rotator drives Rotate on a fake KMS and looks at where the aliases point.
+type rotator struct {
+	*observer
+	t *testing.T
+}
+
+func newRotator(t *testing.T) *rotator {
+	r := &rotator{&observer{fake: kmstest.New()}, t}
+	first := r.fake.AddKey(types.KeySpecEccNistP384)
+	createAlias(t, r.fake, "alias/jwt", first)
+	r.letter(first)
+	return r
+}
+
+// takes takes a step, which must make so many changes.
+func (r *rotator) takes(step keyring.Step, changes int, optFns ...func(*keyring.RotateOptions)) {
+	r.t.Helper()
+	done, err := keyring.Rotate(r.t.Context(), r.fake, "alias/jwt", step, optFns...)
+	if err != nil || len(done) != changes {
+		r.t.Errorf("%s: %q, %v; want %d changes", step, done, err, changes)
+	}
+}
+
+// refuses takes a step, which must fail with an error that contains want, and change
+// nothing.
+func (r *rotator) refuses(step keyring.Step, want string, optFns ...func(*keyring.RotateOptions)) error {
+	r.t.Helper()
+	before := r.aliases(r.t)
+	done, err := keyring.Rotate(r.t.Context(), r.fake, "alias/jwt", step, optFns...)
+	if len(done) != 0 || err == nil || !strings.Contains(err.Error(), want) {
+		r.t.Errorf("%s: %q, %v; want an error with %q", step, done, err, want)
+	}
+	r.at(before)
+	return err
+}
+
+func (r *rotator) tooEarly(step keyring.Step, want string) {
+	r.t.Helper()
+	if err := r.refuses(step, want); !errors.Is(err, keyring.ErrTooEarly) {
+		r.t.Errorf("%s: %v, want ErrTooEarly", step, err)
+	}
+}
+
+func (r *rotator) at(want string) {
+	r.t.Helper()
+	if got := r.aliases(r.t); got != want {
+		r.t.Errorf("the aliases name %q, want %q", got, want)
+	}
+}
+
+func (r *rotator) state(letter int) types.KeyState {
+	r.t.Helper()
+	out, err := r.fake.DescribeKey(r.t.Context(), &kms.DescribeKeyInput{KeyId: &r.seen[letter]})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return out.KeyMetadata.KeyState
+}
+
+func dryRun(o *keyring.RotateOptions) { o.DryRun = true }
+func force(o *keyring.RotateOptions)  { o.Force = true }
+
+// inBubble runs a test on a fake clock.
+func inBubble(t *testing.T, f func(t *testing.T, r *rotator)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { f(t, newRotator(t)) })
+}
+
 func TestRotate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fake := kmstest.New()
-		o := &observer{fake: fake}
-		createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP384))
-		check := func(want string) {
-			t.Helper()
-			if got := o.aliases(t); got != want {
-				t.Errorf("the aliases name %q, want %q", got, want)
-			}
-		}
-		rotate := func(step keyring.Step, changes int, optFns ...func(*keyring.RotateOptions)) {
-			t.Helper()
-			done, err := keyring.Rotate(t.Context(), fake, "alias/jwt", step, optFns...)
-			if err != nil || len(done) != changes {
-				t.Errorf("%s: %q, %v; want %d changes", step, done, err, changes)
-			}
-		}
-		tooEarly := func(step keyring.Step, want string) {
-			t.Helper()
-			before := o.aliases(t)
-			done, err := keyring.Rotate(t.Context(), fake, "alias/jwt", step)
-			if len(done) != 0 || !errors.Is(err, keyring.ErrTooEarly) || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: %q, %v; want ErrTooEarly and %q", step, done, err, want)
-			}
-			check(before)
-		}
-		dryRun := func(o *keyring.RotateOptions) { o.DryRun = true }
-
-		check("A - -")
-		rotate(keyring.Retire, 0) // there is nothing to retire
-		rotate(keyring.Prepare, 2, dryRun)
-		check("A - -")
-		rotate(keyring.Prepare, 2)
-		check("A B -")
-		rotate(keyring.Prepare, 0) // again
-		check("A B -")
-		tooEarly(keyring.Promote, "wait 11m")
-		time.Sleep(delay + time.Second)
-		rotate(keyring.Promote, 2, dryRun)
-		check("A B -")
-		rotate(keyring.Promote, 2)
-		check("B B A")
-		rotate(keyring.Promote, 0) // again
-		tooEarly(keyring.Retire, "wait 1h21m")
+	inBubble(t, func(t *testing.T, r *rotator) {
+		r.at("A - -")
+		r.takes(keyring.Retire, 0) // there is nothing to retire
+		r.takes(keyring.Prepare, 4, dryRun)
+		r.at("A - -")
+		r.takes(keyring.Prepare, 4) // the previous alias, the lock, the key, the next alias
+		r.at("A B A")
+		r.takes(keyring.Prepare, 0) // again
+		r.at("A B A")
+		r.tooEarly(keyring.Promote, "wait 11m")
+		time.Sleep(delay + moment)
+		r.takes(keyring.Promote, 1, dryRun)
+		r.at("A B A")
+		r.takes(keyring.Promote, 1)
+		r.at("B B A")
+		r.takes(keyring.Promote, 0) // again
+		r.tooEarly(keyring.Retire, "wait 1h6m")
+		r.tooEarly(keyring.Prepare, "wait 1h6m")
 		time.Sleep(hold - time.Minute)
-		tooEarly(keyring.Retire, "wait 1m")
-		time.Sleep(time.Minute + time.Second)
-		rotate(keyring.Retire, 2, dryRun)
-		check("B B A")
-		rotate(keyring.Retire, 2)
-		check("B B -")
-		rotate(keyring.Retire, 0) // again
-
-		// The next rotation, without the last step: the previous key's alias is
-		// needed for another, which must wait for its tokens.
-		rotate(keyring.Prepare, 2)
-		check("B C -")
-		time.Sleep(delay + time.Second)
-		rotate(keyring.Promote, 2)
-		check("C C B")
-		rotate(keyring.Prepare, 2)
-		check("C D B")
-		time.Sleep(delay + time.Second)
-		tooEarly(keyring.Promote, "the tokens of the previous key have not expired yet, wait 1h10m")
-		time.Sleep(hold - delay)
-		rotate(keyring.Promote, 3) // the third says that B is left enabled
-		check("D D C")
-
-		out, err := fake.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: &o.seen[0]})
-		if err != nil || out.KeyMetadata.KeyState != types.KeyStateDisabled {
-			t.Errorf("the retired key is %s, %v; want it disabled", out.KeyMetadata.KeyState, err)
+		r.tooEarly(keyring.Retire, "wait 1m")
+		time.Sleep(time.Minute + moment)
+		r.refuses(keyring.Prepare, "retire first")
+		r.takes(keyring.Retire, 2, dryRun)
+		r.at("B B A")
+		r.takes(keyring.Retire, 2)
+		r.at("B B B")
+		r.takes(keyring.Retire, 0) // again
+		if got := r.state(0); got != types.KeyStateDisabled {
+			t.Errorf("the retired key is %s, want it disabled", got)
 		}
-		next, err := fake.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: &o.seen[3]})
+
+		// The next rotation has all its aliases already.
+		r.tooEarly(keyring.Prepare, "alias/jwt-prev was moved a moment ago, wait 1m3")
+		time.Sleep(window + moment)
+		r.takes(keyring.Prepare, 3)
+		r.at("B C B")
+		next, err := r.fake.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: &r.seen[2]})
 		if err != nil || next.KeyMetadata.KeySpec != types.KeySpecEccNistP384 || *next.KeyMetadata.Description != "next key of alias/jwt" {
 			t.Errorf("the new key is %+v, %v; want the old one's spec and a description", next.KeyMetadata, err)
+		}
+		tags, err := r.fake.ListResourceTags(t.Context(), &kms.ListResourceTagsInput{KeyId: &r.seen[2]})
+		if err != nil || len(tags.Tags) != 1 || *tags.Tags[0].TagKey != "kmssign:keyring" || *tags.Tags[0].TagValue != "alias/jwt" {
+			t.Errorf("the new key has the tags %v, %v", tags.Tags, err)
+		}
+	})
+}
+
+func TestRollback(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rotator) {
+		r.refuses(keyring.Rollback, "there is no previous key")
+		r.takes(keyring.Prepare, 4)
+		r.refuses(keyring.Rollback, "there is no previous key")
+		time.Sleep(delay + moment)
+		r.takes(keyring.Promote, 1)
+		r.tooEarly(keyring.Rollback, "alias/jwt was moved a moment ago, wait 1m3")
+		time.Sleep(window + moment)
+		r.takes(keyring.Rollback, 1)
+		r.at("A B A")
+		r.takes(keyring.Rollback, 0) // again
+		// Nobody promotes the bad key again by mistake.
+		time.Sleep(delay + moment)
+		r.refuses(keyring.Promote, "it was rolled back")
+		r.takes(keyring.Advance, 0, func(o *keyring.RotateOptions) { o.MaxKeyAge = time.Hour })
+		r.tooEarly(keyring.Retire, "the tokens of the previous key have not expired yet")
+		time.Sleep(hold)
+		r.takes(keyring.Retire, 2)
+		r.at("A A A")
+		if r.state(0) != types.KeyStateEnabled || r.state(1) != types.KeyStateDisabled {
+			t.Errorf("the keys are %s and %s", r.state(0), r.state(1))
+		}
+		// The lock of the first Prepare is old.
+		time.Sleep(window + moment)
+		r.takes(keyring.Prepare, 3)
+		r.at("A C A")
+		time.Sleep(delay + moment)
+		r.takes(keyring.Promote, 1)
+		time.Sleep(hold - window)
+		r.refuses(keyring.Rollback, "it is too late")
+		r.takes(keyring.Rollback, 1, force)
+	})
+}
+
+// A compromised key is replaced by one that every verifier knows, if there is one.
+func TestRevoke(t *testing.T) {
+	key := func(r *rotator, letter int) func(*keyring.RotateOptions) {
+		return func(o *keyring.RotateOptions) { o.Key = r.seen[letter] }
+	}
+	signsAndServes := func(t *testing.T, ring *keyring.Ring, r *rotator, letter, keys int) {
+		t.Helper()
+		mustSign(t, ring, time.Minute)
+		if got := ring.Current().KeyARN; !strings.HasSuffix(got, r.seen[letter]) || len(ring.Keys()) != keys {
+			t.Errorf("signs with %s and serves %d keys, want %s and %d", got, len(ring.Keys()), r.seen[letter], keys)
+		}
+	}
+	t.Run("with a standby", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, r *rotator) {
+			time.Sleep(time.Hour)
+			ring := mustNew(t, r.fake)
+			r.takes(keyring.Prepare, 4)
+			r.at("A B A")
+			time.Sleep(delay + moment)
+			r.takes(keyring.Revoke, 4, key(r, 0)) // mark, promote, disable, previous alias
+			r.at("B B B")
+			mustRefresh(t, ring)
+			signsAndServes(t, ring, r, 1, 1)
+			r.takes(keyring.Revoke, 0, key(r, 0)) // again
+			signsAndServes(t, mustNew(t, r.fake), r, 1, 1)
+		})
+	})
+	t.Run("without one", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, r *rotator) {
+			time.Sleep(time.Hour)
+			ring := mustNew(t, r.fake)
+			r.takes(keyring.Revoke, 5, key(r, 0)) // lock, key, mark, promote, disable
+			r.at("B - -")
+			mustRefresh(t, ring)
+			signsAndServes(t, ring, r, 1, 1)
+		})
+	})
+	t.Run("the new key", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, r *rotator) {
+			time.Sleep(time.Hour)
+			r.takes(keyring.Prepare, 4)
+			time.Sleep(delay + moment)
+			r.at("A B A")
+			r.takes(keyring.Promote, 1)
+			time.Sleep(10 * time.Minute)
+			ring := mustNew(t, r.fake)
+			signsAndServes(t, ring, r, 1, 2)
+			r.takes(keyring.Revoke, 4, key(r, 1)) // mark, back to the previous key, disable, next alias
+			r.at("A A A")
+			mustRefresh(t, ring)
+			signsAndServes(t, ring, r, 0, 1)
+		})
+	})
+	t.Run("interrupted", func(t *testing.T) {
+		for at := 1; at <= 4; at++ {
+			inBubble(t, func(t *testing.T, r *rotator) {
+				time.Sleep(time.Hour)
+				r.takes(keyring.Prepare, 4)
+				time.Sleep(delay + moment)
+				r.at("A B A")
+				if _, err := keyring.Rotate(t.Context(), &breaking{KMS: r.fake, at: at, after: true}, "alias/jwt", keyring.Revoke, key(r, 0)); !errors.Is(err, errCrash) {
+					t.Fatal(err)
+				}
+				time.Sleep(window + moment)
+				r.takes(keyring.Advance, 4-at)
+				r.at("B B B")
+				if r.state(0) != types.KeyStateDisabled {
+					t.Error("the revoked key is enabled")
+				}
+			})
+		}
+	})
+	inBubble(t, func(t *testing.T, r *rotator) {
+		r.refuses(keyring.Revoke, "which key?")
+		r.refuses(keyring.Revoke, "an alias would name another key next time", func(o *keyring.RotateOptions) { o.Key = "alias/jwt" })
+		r.refuses(keyring.Revoke, "NotFoundException", func(o *keyring.RotateOptions) { o.Key = "1234abcd-12ab-34cd-56ef-1234567890ab" })
+	})
+}
+
+// Advance takes a ring through a year, one rotation a month, driven by a cron on three
+// replicas.
+func TestAdvance(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rotator) {
+		const month = 30 * 24 * time.Hour
+		monthly := func(o *keyring.RotateOptions) { o.MaxKeyAge = month }
+		every := time.Duration(sized(12, 1)) * time.Hour
+		r.takes(keyring.Advance, 0) // it starts nothing unless it is told
+		for end := time.Now().Add(12 * month); time.Now().Before(end); time.Sleep(every) {
+			var replicas sync.WaitGroup
+			for range 3 {
+				replicas.Go(func() {
+					if _, err := keyring.Rotate(t.Context(), r.fake, "alias/jwt", keyring.Advance, monthly); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			replicas.Wait()
+		}
+		if got := r.keys(t); got != 12 {
+			t.Errorf("%d keys after a year, want the first one and one for each of 11 rotations", got)
+		}
+	})
+}
+
+// With Standby the next key is prepared right after the last one is retired.
+func TestAdvanceKeepsAStandby(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rotator) {
+		opts := func(o *keyring.RotateOptions) { o.MaxKeyAge, o.Standby = 24*time.Hour, true }
+		for _, tt := range []struct {
+			after time.Duration
+			want  string
+		}{
+			{0, "A B A"}, {23 * time.Hour, "A B A"}, {2 * time.Hour, "B B A"}, {2 * time.Hour, "B B B"}, {time.Hour, "B C B"}, {30 * time.Hour, "C C B"},
+		} {
+			time.Sleep(tt.after)
+			if _, err := keyring.Rotate(t.Context(), r.fake, "alias/jwt", keyring.Advance, opts); err != nil {
+				t.Error(err)
+			}
+			r.at(tt.want)
 		}
 	})
 }
@@ -160,7 +358,7 @@ func TestRotateForce(t *testing.T) {
 			t.Errorf("%s: %v", step, err)
 		}
 	}
-	if got := o.aliases(t); got != "B B -" {
+	if got := o.aliases(t); got != "B B B" {
 		t.Errorf("the aliases name %q", got)
 	}
 	out, err := fake.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String("alias/jwt")})
@@ -175,16 +373,24 @@ func TestRotateRefuses(t *testing.T) {
 	for reason, tt := range map[string]struct {
 		signing string
 		step    keyring.Step
+		opt     func(*keyring.RotateOptions)
 		want    string
 	}{
-		"no such alias":        {"alias/none", keyring.Prepare, "there is no alias/none"},
-		"a key ID":             {fake.AddKey(types.KeySpecEccNistP256), keyring.Prepare, "is no alias name"},
-		"promote comes second": {"alias/jwt", keyring.Promote, "there is no alias/jwt-next: prepare first"},
-		"an unknown step":      {"alias/jwt", "demote", `unknown step "demote", want "prepare", "promote" or "retire"`},
-		"no name":              {"", keyring.Prepare, "no signing key"},
-		"an alias ARN":         {"arn:aws:kms:us-east-1:111122223333:alias/jwt", keyring.Prepare, "is no alias name"},
+		"no such alias":        {"alias/none", keyring.Prepare, nil, "there is no alias/none"},
+		"a key ID":             {fake.AddKey(types.KeySpecEccNistP256), keyring.Prepare, nil, "is not an alias name"},
+		"promote comes second": {"alias/jwt", keyring.Promote, nil, "there is no alias/jwt-next: prepare first"},
+		"an unknown step":      {"alias/jwt", "demote", nil, `unknown step "demote", want "prepare", "promote"`},
+		"no name":              {"", keyring.Prepare, nil, "no signing key"},
+		"an alias ARN":         {"arn:aws:kms:us-east-1:111122223333:alias/jwt", keyring.Prepare, nil, "is not an alias name"},
+		"too short a delay": {"alias/jwt", keyring.Prepare, func(o *keyring.RotateOptions) { o.PropagationDelay = 9 * time.Minute },
+			"PropagationDelay is 9m0s, want at least RefreshInterval + MaxAge + Slack, 11m0s"},
+		"a negative slack": {"alias/jwt", keyring.Prepare, func(o *keyring.RotateOptions) { o.Slack = -1 }, "the option Slack is -1ns"},
 	} {
-		done, err := keyring.Rotate(t.Context(), fake, tt.signing, tt.step)
+		done, err := keyring.Rotate(t.Context(), fake, tt.signing, tt.step, func(o *keyring.RotateOptions) {
+			if tt.opt != nil {
+				tt.opt(o)
+			}
+		})
 		if len(done) != 0 || err == nil || !strings.HasPrefix(err.Error(), "keyring: rotate ") || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %q, %v; want %q", reason, done, err, tt.want)
 		}
@@ -192,32 +398,87 @@ func TestRotateRefuses(t *testing.T) {
 	if got := (&observer{fake: fake}).keys(t); got != 2 {
 		t.Errorf("a refused step has made a key: there are %d, want 2", got)
 	}
-	// The next key cannot sign.
-	if _, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Prepare); err != nil {
-		t.Fatal(err)
-	}
-	next, err := fake.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String("alias/jwt-next")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	disable(t, fake, *next.KeyMetadata.KeyId)
-	done, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Promote, func(o *keyring.RotateOptions) { o.Force = true })
-	if len(done) != 0 || err == nil || !strings.Contains(err.Error(), "is Disabled, want it Enabled") {
-		t.Errorf("promote a disabled key: %q, %v", done, err)
-	}
-	// Prepare makes another.
-	if done, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Prepare); len(done) != 2 || err != nil {
-		t.Errorf("prepare in place of a disabled key: %q, %v", done, err)
-	}
-	// Somebody pointed the previous alias to the signing key.
-	out, err := fake.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String("alias/jwt")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	createAlias(t, fake, "alias/jwt-prev", *out.KeyMetadata.KeyId)
-	if _, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Retire); err == nil || !strings.Contains(err.Error(), "is still the signing key") {
-		t.Errorf("retire the signing key: %v", err)
-	}
+}
+
+// A key that cannot sign is neither promoted nor left alone with the signing.
+func TestRotateWithAKeyThatCannotSign(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rotator) {
+		r.takes(keyring.Prepare, 4)
+		time.Sleep(delay + moment)
+		r.at("A B A")
+		denied := r.fake.Inject(kmstest.Match{Operation: "Sign", Key: r.seen[1]}, kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException", Message: "no"}))
+		r.refuses(keyring.Promote, "a dry run of signing with arn:")
+		denied()
+		disable(t, r.fake, r.seen[1])
+		r.refuses(keyring.Promote, "is Disabled, want it Enabled")
+		r.refuses(keyring.Promote, "is Disabled, want it Enabled", force)
+		r.refuses(keyring.Prepare, "names a key that is Disabled: enable it, or force the step")
+		r.takes(keyring.Prepare, 3, force)
+		r.at("A C A")
+		time.Sleep(delay + moment)
+		r.takes(keyring.Promote, 1)
+		time.Sleep(hold + moment)
+		disable(t, r.fake, r.seen[2])
+		r.refuses(keyring.Retire, "is Disabled, want it Enabled")
+		if r.state(0) != types.KeyStateEnabled {
+			t.Error("the last key that can sign was disabled")
+		}
+	})
+}
+
+func TestInspect(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rotator) {
+		inspect := func(state keyring.State, step keyring.Step, wait time.Duration, odd ...string) keyring.Status {
+			t.Helper()
+			s, err := keyring.Inspect(t.Context(), r.fake, "alias/jwt", func(o *keyring.RotateOptions) { o.Leftovers = true })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.State != state || s.Step != step || s.Wait < wait || s.Wait > wait+2*time.Second || len(s.Odd) != len(odd) {
+				t.Errorf("%+v, want the state %q, the step %q after %v, and %d oddities", s, state, step, wait, len(odd))
+			}
+			for i := range min(len(odd), len(s.Odd)) {
+				if !strings.Contains(s.Odd[i], odd[i]) {
+					t.Errorf("odd is %q, want %q", s.Odd[i], odd[i])
+				}
+			}
+			return s
+		}
+		s := inspect(keyring.Rest, keyring.Prepare, 0)
+		if s.Signing.Name != "alias/jwt" || s.Next.Name != "alias/jwt-next" || s.Next.KeyARN != "" || s.Signing.KeySpec != types.KeySpecEccNistP384 {
+			t.Errorf("%+v", s)
+		}
+		r.takes(keyring.Prepare, 4)
+		r.at("A B A")
+		inspect(keyring.Prepared, keyring.Promote, delay)
+		time.Sleep(delay + moment)
+		inspect(keyring.Prepared, keyring.Promote, 0)
+		disable(t, r.fake, r.seen[1])
+		inspect(keyring.Prepared, keyring.Promote, 0, "alias/jwt-next names a key that is Disabled", "promote: ")
+		if _, err := r.fake.EnableKey(t.Context(), &kms.EnableKeyInput{KeyId: &r.seen[1]}); err != nil {
+			t.Fatal(err)
+		}
+		denied := r.fake.Inject(kmstest.Match{Operation: "Sign", Key: r.seen[1]}, kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException", Message: "no"}))
+		inspect(keyring.Prepared, keyring.Promote, 0, "a dry run of signing with the key of alias/jwt-next", "promote: ")
+		denied()
+		r.takes(keyring.Promote, 1)
+		inspect(keyring.Promoted, keyring.Retire, hold)
+		time.Sleep(window + moment)
+		r.takes(keyring.Rollback, 1)
+		inspect(keyring.RolledBack, keyring.Retire, hold, "the key of alias/jwt-next was rolled back")
+		time.Sleep(hold + moment)
+		r.takes(keyring.Retire, 2)
+		time.Sleep(window + moment)
+		if _, err := keyring.Rotate(t.Context(), &breaking{KMS: r.fake, at: 2, after: true}, "alias/jwt", keyring.Prepare); !errors.Is(err, errCrash) {
+			t.Fatal(err)
+		}
+		if s := inspect(keyring.Rest, keyring.Prepare, window); len(s.Leftovers) != 1 {
+			t.Errorf("the leftovers are %q, want the key of the Prepare that was interrupted", s.Leftovers)
+		}
+		updateAlias(t, r.fake, "alias/jwt-next", r.seen[1])
+		updateAlias(t, r.fake, "alias/jwt-prev", r.seen[1])
+		inspect(keyring.Unclear, "", 0, "names a key that is Disabled", "both name")
+	})
 }
 
 // breaking is a KMS of which one change fails, before or after it took effect, as in
@@ -260,11 +521,6 @@ func (b *breaking) UpdateAlias(ctx context.Context, in *kms.UpdateAliasInput, op
 	return out, err
 }
 
-func (b *breaking) DeleteAlias(ctx context.Context, in *kms.DeleteAliasInput, optFns ...func(*kms.Options)) (out *kms.DeleteAliasOutput, err error) {
-	err = b.change(func() (err error) { out, err = b.KMS.DeleteAlias(ctx, in, optFns...); return err })
-	return out, err
-}
-
 func (b *breaking) DisableKey(ctx context.Context, in *kms.DisableKeyInput, optFns ...func(*kms.Options)) (out *kms.DisableKeyOutput, err error) {
 	err = b.change(func() (err error) { out, err = b.KMS.DisableKey(ctx, in, optFns...); return err })
 	return out, err
@@ -272,99 +528,108 @@ func (b *breaking) DisableKey(ctx context.Context, in *kms.DisableKeyInput, optF
 
 // Whichever change a rotation is interrupted at, taking the step again finishes it.
 func TestRotateResumes(t *testing.T) {
-	for at := 1; at <= 6; at++ {
+	for at := 1; at <= 7; at++ {
 		for _, after := range []bool{false, true} {
-			t.Run(fmt.Sprintf("change %d, after=%v", at, after), func(t *testing.T) {
-				fake := kmstest.New()
-				o := &observer{fake: fake}
-				first := fake.AddKey(types.KeySpecEccNistP256)
-				createAlias(t, fake, "alias/jwt", first)
-				o.letter(first)
-				client := &breaking{KMS: fake, at: at, after: after}
+			inBubble(t, func(t *testing.T, r *rotator) {
+				client := &breaking{KMS: r.fake, at: at, after: after}
 				crashed := false
 				for _, step := range []keyring.Step{keyring.Prepare, keyring.Promote, keyring.Retire} {
 					for {
-						_, err := keyring.Rotate(t.Context(), client, "alias/jwt", step, func(o *keyring.RotateOptions) { o.Force = true })
+						_, err := keyring.Rotate(t.Context(), client, "alias/jwt", step)
 						if err == nil {
 							break
 						}
-						if !errors.Is(err, errCrash) {
+						if !errors.Is(err, errCrash) && !errors.Is(err, keyring.ErrTooEarly) {
 							t.Fatalf("%s: %v", step, err)
 						}
-						crashed = true
+						crashed = crashed || errors.Is(err, errCrash)
+						time.Sleep(time.Minute)
 					}
 				}
 				if !crashed {
 					t.Fatal("nothing was interrupted")
 				}
-				if got := o.aliases(t); got != "B B -" {
-					t.Errorf("the aliases name %q, want %q", got, "B B -")
+				if got, want := r.aliases(t), "B B B"; got != want {
+					t.Errorf("change %d, after=%v: the aliases name %q, want %q", at, after, got, want)
 				}
-				out, err := fake.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: &first})
-				if err != nil || out.KeyMetadata.KeyState != types.KeyStateDisabled {
-					t.Errorf("the retired key is %s, %v; want it disabled", out.KeyMetadata.KeyState, err)
+				if got := r.state(0); got != types.KeyStateDisabled {
+					t.Errorf("change %d, after=%v: the retired key is %s, want it disabled", at, after, got)
 				}
 				want := 2
-				if at == 1 && after || at == 2 && !after {
+				if at == 3 && after || at == 4 && !after {
 					want = 3 // documented: a key that was made and not yet named is left behind
 				}
-				if got := o.keys(t); got != want {
-					t.Errorf("there are %d keys, want %d", got, want)
+				if got := r.keys(t); got != want {
+					t.Errorf("change %d, after=%v: there are %d keys, want %d", at, after, got, want)
 				}
 			})
 		}
 	}
 }
 
-// An interrupted promotion is finished without force, and each wait is for the alias
-// that it is about.
-func TestRotateWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fake := kmstest.New()
-		o := &observer{fake: fake}
-		first, second := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
-		o.letter(first)
-		o.letter(second)
-		createAlias(t, fake, "alias/jwt", first)
-		time.Sleep(20 * time.Minute) // the signing alias is older than the delay, the next one new
-		createAlias(t, fake, "alias/jwt-next", second)
-		promote := func() error {
-			_, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Promote)
-			return err
-		}
-		if err := promote(); !errors.Is(err, keyring.ErrTooEarly) {
-			t.Errorf("promote a key that is just being published: %v, want ErrTooEarly", err)
-		}
-		time.Sleep(delay + time.Second)
-		createAlias(t, fake, "alias/jwt-prev", first) // as far as an interrupted step came
-		if err := promote(); err != nil {
-			t.Errorf("finish an interrupted promotion: %v", err)
-		}
-		if got := o.aliases(t); got != "B B A" {
-			t.Errorf("the aliases name %q", got)
-		}
-		// Somebody points the previous alias anew: the tokens are as old as before.
-		time.Sleep(hold + time.Second)
-		updateAlias(t, fake, "alias/jwt-prev", first)
-		if _, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Retire); err != nil {
-			t.Errorf("retire: %v", err)
-		}
-	})
+// A ring that an earlier version has left, at rest or in the middle of a rotation,
+// goes on.
+func TestRotateGoesOnFromEarlierVersions(t *testing.T) {
+	for _, tt := range []struct {
+		name, next, prev string
+		steps            []keyring.Step
+		want             []string
+	}{
+		{"at rest", "A", "", []keyring.Step{keyring.Prepare, keyring.Promote, keyring.Retire}, []string{"A B A", "B B A", "B B B"}},
+		{"prepared", "B", "", []keyring.Step{keyring.Promote, keyring.Retire}, []string{"B B A", "B B B"}},
+		{"promoted", "A", "B", []keyring.Step{keyring.Retire, keyring.Prepare}, []string{"A A A", "A C A"}},
+		{"prepared and not retired", "C", "B", []keyring.Step{keyring.Retire, keyring.Promote}, []string{"A C A", "C C A"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rotator) {
+				for _, name := range []string{"B", "C"} {
+					if tt.next == name || tt.prev == name {
+						r.letter(r.fake.AddKey(types.KeySpecEccNistP384))
+					}
+				}
+				time.Sleep(24 * time.Hour)
+				for alias, name := range map[string]string{"alias/jwt-next": tt.next, "alias/jwt-prev": tt.prev} {
+					if name != "" {
+						createAlias(t, r.fake, alias, r.seen[name[0]-'A'])
+					}
+				}
+				for i, step := range tt.steps {
+					for {
+						_, err := keyring.Rotate(t.Context(), r.fake, "alias/jwt", step)
+						if err == nil {
+							break
+						}
+						if !errors.Is(err, keyring.ErrTooEarly) {
+							t.Fatalf("%s: %v", step, err)
+						}
+						time.Sleep(30 * time.Second)
+					}
+					r.at(tt.want[i])
+				}
+			})
+		})
+	}
 }
 
 // A key may have more aliases than one page of ListAliases holds.
 func TestRotateWithManyAliases(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fake := kmstest.New()
-		first, second := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
-		createAlias(t, fake, "alias/jwt", first)
-		createAlias(t, fake, "alias/jwt-next", second)
-		for i := range 60 { // these come first in the list
-			createAlias(t, fake, fmt.Sprintf("alias/a%d", i), second)
-		}
-		time.Sleep(delay + time.Second)
-		if _, err := keyring.Rotate(t.Context(), fake, "alias/jwt", keyring.Promote); err != nil {
+	inBubble(t, func(t *testing.T, r *rotator) {
+		second := r.fake.AddKey(types.KeySpecEccNistP384)
+		createAlias(t, r.fake, "alias/jwt-prev", r.seen[0])
+		createAlias(t, r.fake, "alias/jwt-next", second)
+		paged := &paging{r.fake}
+		time.Sleep(delay + moment)
+		if _, err := keyring.Rotate(t.Context(), paged, "alias/jwt", keyring.Promote); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// paging is a KMS whose ListAliases answers one alias at a time.
+type paging struct{ *kmstest.KMS }
+
+func (p *paging) ListAliases(ctx context.Context, in *kms.ListAliasesInput, optFns ...func(*kms.Options)) (*kms.ListAliasesOutput, error) {
+	one := *in
+	one.Limit = aws.Int32(1)
+	return p.KMS.ListAliases(ctx, &one, optFns...)
 }

@@ -220,18 +220,20 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.opts.Logger.LogAttrs(r.Context(), level, "request", append(attrs, seen.attrs...)...)
 }
 
-// Run keeps the Ring's keys up to date until ctx ends, as [keyring.Ring.Run] does, in
-// whose place it is, and counts. It returns why ctx ended.
-func (s *Service) Run(ctx context.Context) error {
-	return s.ring.Run(ctx, func(err error) {
-		switch {
-		case err == nil:
-			s.metrics.refreshed.Add(1)
-		case ctx.Err() == nil:
-			s.metrics.notRefreshed.Add(1)
-			s.noteThrottle(err)
-		}
-	})
+// Run keeps the Ring's keys up to date until ctx ends, as [keyring.Ring.Run] does,
+// and returns why ctx ended.
+func (s *Service) Run(ctx context.Context) error { return s.ring.Run(ctx) }
+
+// Refreshed counts a refresh of the Ring that ended with err. It is for
+// [keyring.Options.OnRefresh].
+func (s *Service) Refreshed(err error) {
+	switch {
+	case err == nil:
+		s.metrics.refreshed.Add(1)
+	case !errors.Is(err, context.Canceled): // the service ends
+		s.metrics.notRefreshed.Add(1)
+		s.noteThrottle(err)
+	}
 }
 
 // Serve serves on listener, and runs [Service.Run], until ctx ends. Then it closes

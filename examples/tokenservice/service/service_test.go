@@ -76,7 +76,10 @@ func newFixtureOn(t *testing.T, fake *kmstest.KMS, client keyring.Client, spec t
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	f.ring, err = keyring.New(t.Context(), client, "alias/jwt", func(o *keyring.Options) { o.Logger = logger })
+	f.ring, err = keyring.New(t.Context(), client, "alias/jwt", func(o *keyring.Options) {
+		o.Logger = logger
+		o.OnRefresh = func(err error) { f.Refreshed(err) }
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -726,7 +729,9 @@ func TestRefreshFails(t *testing.T) {
 
 		// The end of ctx breaks off a refresh, which is no failure.
 		f.fake.Inject(kmstest.Match{Operation: "GetPublicKey"}, kmstest.Hang())
-		time.Sleep(5*time.Minute + time.Second)
+		for before := f.fake.Calls("GetPublicKey"); f.fake.Calls("GetPublicKey") == before; {
+			time.Sleep(time.Second)
+		}
 		cancel()
 		background.Wait()
 		f.wantMetric(t, `refreshes_total{result="failed"}`, "1")

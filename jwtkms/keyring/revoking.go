@@ -1,0 +1,99 @@
+package keyring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+// revoke marks a key, replaces it if it signs, disables it, and points its aliases
+// to the signing key. First it sees that there is a key to sign with.
+func (t *rotation) revoke(ctx context.Context, id string) error {
+	switch {
+	case id == "":
+		return errors.New("which key? The option Key is empty, want a key ID or a key ARN")
+	case strings.HasPrefix(id, "alias/") || strings.Contains(id, ":alias/"):
+		return fmt.Errorf("the option Key is %q, want a key ID or a key ARN: an alias would name another key next time", id)
+	}
+	out, err := t.client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &id})
+	if err != nil {
+		return err
+	}
+	key := out.KeyMetadata
+	list, err := listAliases(ctx, t.client, aws.ToString(key.Arn))
+	if err != nil {
+		return err
+	}
+	signing := t.signing.arn()
+	if signing == aws.ToString(key.Arn) {
+		if signing, err = t.replacement(ctx); err != nil {
+			return err
+		}
+	} else if !t.opts.Force {
+		if err := t.signs(ctx, t.signing); err != nil {
+			return fmt.Errorf("the signing key cannot take over: %w", err)
+		}
+	}
+	if !list.revoked {
+		mark := t.signing.name + "-revoked-" + aws.ToString(key.KeyId)
+		err := t.do("mark the key as revoked: create "+mark, func() error {
+			_, err := t.client.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &mark, TargetKeyId: key.Arn})
+			if _, exists := errors.AsType[*types.AlreadyExistsException](err); exists {
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if signing != t.signing.arn() {
+		if err := t.point(ctx, t.signing, signing); err != nil {
+			return err
+		}
+	}
+	if err := t.disable(ctx, key); err != nil {
+		return err
+	}
+	for _, side := range []alias{t.next, t.previous} {
+		if side.arn() == aws.ToString(key.Arn) {
+			if err := t.point(ctx, side, signing); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// replacement is the key to sign with in place of the signing key: one that
+// verifiers have and that no Retire is about to disable, or else a new one.
+func (t *rotation) replacement(ctx context.Context) (keyARN string, err error) {
+	var sides []alias
+	switch state := t.state(); {
+	case state == Prepared:
+		sides = []alias{t.next}
+	case state == RolledBack && t.undoable():
+		sides = []alias{t.next}
+	case state == Promoted && t.undoable():
+		sides = []alias{t.previous}
+	case state == Mixed && t.undoable():
+		sides = []alias{t.previous, t.next}
+	case state == Mixed:
+		sides = []alias{t.next}
+	}
+	for _, side := range sides {
+		err := t.signs(ctx, side)
+		if err == nil {
+			return side.arn(), nil
+		}
+		if side.usable() && !refused(err) {
+			return "", err
+		}
+	}
+	return t.makeKey(ctx)
+}

@@ -1,0 +1,227 @@
+package keyring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+)
+
+// State says how far a rotation is. It follows from what the aliases of a ring
+// name, and from which of two was moved last.
+type State string
+
+const (
+	// Rest: all aliases name the signing key, or do not exist.
+	Rest State = "at rest"
+	// Prepared: the next alias names another key, and was moved after the
+	// signing alias.
+	Prepared State = "prepared"
+	// Promoted: the previous alias names another key.
+	Promoted State = "promoted"
+	// RolledBack: the next alias names another key, and was moved before the
+	// signing alias.
+	RolledBack State = "rolled back"
+	// Mixed: the three aliases name three keys, which earlier versions of
+	// Rotate allowed.
+	Mixed State = "prepared before the previous key was retired"
+	// Unclear: the next and the previous alias name the same key, and the
+	// signing alias another.
+	Unclear State = "unclear"
+)
+
+// Status is where the rotation of a ring is.
+type Status struct {
+	State                   State
+	Signing, Next, Previous AliasStatus
+
+	// Step is the step that comes next, and Wait how long it must wait. Wait is
+	// zero if it can be taken now. An empty Step means that nothing is left to
+	// do before the next rotation, which Prepare starts.
+	Step Step
+	Wait time.Duration
+
+	// Odd says in sentences what somebody should look at.
+	Odd []string
+
+	// Leftovers are the ARNs of enabled keys that were made for the ring and
+	// have no alias, if [RotateOptions.Leftovers] is set.
+	Leftovers []string
+}
+
+// AliasStatus is one alias of a ring and the key that it names. KeyARN is empty if
+// the alias does not exist.
+type AliasStatus struct {
+	Name     string
+	KeyARN   string
+	KeySpec  types.KeySpec
+	KeyState types.KeyState
+	Age      time.Duration // since the alias was last moved
+	Revoked  bool
+}
+
+// InspectClient is the part of the KMS API that [Inspect] calls. *kms.Client and
+// *kmstest.KMS satisfy it.
+type InspectClient interface {
+	DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error)
+	ListAliases(context.Context, *kms.ListAliasesInput, ...func(*kms.Options)) (*kms.ListAliasesOutput, error)
+	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
+	ListKeys(context.Context, *kms.ListKeysInput, ...func(*kms.Options)) (*kms.ListKeysOutput, error)
+	ListResourceTags(context.Context, *kms.ListResourceTagsInput, ...func(*kms.Options)) (*kms.ListResourceTagsOutput, error)
+}
+
+// Inspect returns where the rotation of the key behind an alias is. It changes
+// nothing: it makes a DescribeKey call for each alias, a ListAliases call for each
+// key, and up to two dry runs of Sign. With [RotateOptions.Leftovers] it makes
+// ListKeys calls, and up to two more for each key of the account in the Region.
+func Inspect(ctx context.Context, client InspectClient, signing string, optFns ...func(*RotateOptions)) (Status, error) {
+	var opts RotateOptions
+	for _, fn := range optFns {
+		fn(&opts)
+	}
+	v, err := look(ctx, client, signing, &opts)
+	if err != nil {
+		return Status{}, fmt.Errorf("keyring: inspect %s: %w", signing, err)
+	}
+	s := Status{State: v.state(), Signing: v.signing.status(), Next: v.next.status(), Previous: v.previous.status()}
+	s.Odd = v.odd()
+	for _, a := range []alias{v.signing, v.next} {
+		if a.usable() && (a.name == signing || !a.is(v.signing)) {
+			if err := dryRun(ctx, client, a.key); err != nil {
+				s.Odd = append(s.Odd, fmt.Sprintf("a dry run of signing with the key of %s: %v", a.name, err))
+			}
+		}
+	}
+	s.Step = map[State]Step{Rest: Prepare, Prepared: Promote, Promoted: Retire, RolledBack: Retire, Mixed: Retire}[s.State]
+	opts.DryRun, opts.Force = true, false
+	t := rotation{client: readOnly{InspectClient: client}, opts: opts, view: v}
+	err = t.take(ctx, s.Step)
+	early, isEarly := errors.AsType[*tooEarly](err)
+	switch {
+	case s.Step == "":
+	case isEarly:
+		s.Wait = early.left
+	case err != nil:
+		s.Odd = append(s.Odd, fmt.Sprintf("%s: %v", s.Step, err))
+	}
+	if opts.Leftovers {
+		if s.Leftovers, err = leftovers(ctx, client, signing); err != nil {
+			return s, fmt.Errorf("keyring: inspect %s: leftovers: %w", signing, err)
+		}
+	}
+	return s, nil
+}
+
+// readOnly is an AdminClient for dry runs, which change nothing.
+type readOnly struct {
+	InspectClient
+	AdminClient
+}
+
+func (r readOnly) DescribeKey(ctx context.Context, in *kms.DescribeKeyInput, optFns ...func(*kms.Options)) (*kms.DescribeKeyOutput, error) {
+	return r.InspectClient.DescribeKey(ctx, in, optFns...)
+}
+
+func (r readOnly) ListAliases(ctx context.Context, in *kms.ListAliasesInput, optFns ...func(*kms.Options)) (*kms.ListAliasesOutput, error) {
+	return r.InspectClient.ListAliases(ctx, in, optFns...)
+}
+
+func (r readOnly) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(*kms.Options)) (*kms.SignOutput, error) {
+	return r.InspectClient.Sign(ctx, in, optFns...)
+}
+
+// odd says what is not as it should be.
+func (v *view) odd() []string {
+	var odd []string
+	for _, a := range []alias{v.signing, v.next, v.previous} {
+		switch {
+		case a.key == nil:
+		case a.revoked:
+			odd = append(odd, fmt.Sprintf("%s names a revoked key: %s finishes the work", a.name, Advance))
+		case a.name != v.previous.name && a.key.KeyState != types.KeyStateEnabled:
+			odd = append(odd, fmt.Sprintf("%s names a key that is %s", a.name, a.key.KeyState))
+		}
+		if a.key != nil && a.key.KeySpec != v.signing.key.KeySpec {
+			odd = append(odd, fmt.Sprintf("the key of %s is a %s, the signing key a %s", a.name, a.key.KeySpec, v.signing.key.KeySpec))
+		}
+	}
+	switch v.state() {
+	case Unclear:
+		odd = append(odd, v.unclear().Error())
+	case RolledBack:
+		odd = append(odd, fmt.Sprintf("the key of %s was rolled back: look at it, then %s it", v.next.name, Retire))
+	case Mixed:
+		odd = append(odd, fmt.Sprintf("the aliases name three keys: %s before anything else", Retire))
+	}
+	return odd
+}
+
+// dryRun asks KMS whether it would sign with a key.
+func dryRun(ctx context.Context, client interface {
+	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
+}, key *types.KeyMetadata) error {
+	if len(key.SigningAlgorithms) == 0 {
+		return fmt.Errorf("it is a key for %s", key.KeyUsage)
+	}
+	algorithm := key.SigningAlgorithms[0]
+	if slices.Contains(key.SigningAlgorithms, types.SigningAlgorithmSpecEd25519Sha512) {
+		algorithm = types.SigningAlgorithmSpecEd25519Sha512 // the other one takes no message
+	}
+	_, err := client.Sign(ctx, &kms.SignInput{
+		KeyId: key.Arn, Message: []byte("dry run"), MessageType: types.MessageTypeRaw,
+		SigningAlgorithm: algorithm, DryRun: aws.Bool(true),
+	})
+	if _, ok := errors.AsType[*types.DryRunOperationException](err); ok {
+		return nil
+	}
+	return err
+}
+
+// tagKey is the tag of the keys that were made for a ring.
+const tagKey = "kmssign:keyring"
+
+// leftovers finds enabled keys with the tag of the ring that no alias names.
+func leftovers(ctx context.Context, client InspectClient, signing string) ([]string, error) {
+	var found []string
+	pages := kms.NewListKeysPaginator(client, &kms.ListKeysInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range page.Keys {
+			tags, err := client.ListResourceTags(ctx, &kms.ListResourceTagsInput{KeyId: key.KeyId})
+			if _, no := unusable(err); no {
+				continue // another team's
+			}
+			if err != nil {
+				return nil, err
+			}
+			if !slices.ContainsFunc(tags.Tags, func(tag types.Tag) bool {
+				return aws.ToString(tag.TagKey) == tagKey && aws.ToString(tag.TagValue) == signing
+			}) {
+				continue
+			}
+			list, err := listAliases(ctx, client, aws.ToString(key.KeyArn))
+			if err != nil {
+				return nil, err
+			}
+			if len(list.ages) > 0 {
+				continue
+			}
+			out, err := client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: key.KeyId})
+			if err != nil {
+				return nil, err
+			}
+			if out.KeyMetadata.KeyState == types.KeyStateEnabled {
+				found = append(found, aws.ToString(key.KeyArn))
+			}
+		}
+	}
+	return found, nil
+}

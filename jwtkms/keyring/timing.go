@@ -1,0 +1,104 @@
+package keyring
+
+import (
+	"fmt"
+	"time"
+)
+
+// Timing is what the issuers of a ring, and whoever rotates its key, must agree
+// on. All of them must be given the same values: a single issuer with a longer
+// RefreshInterval breaks the promise for all. The zero value works.
+type Timing struct {
+	// RefreshInterval is the time between two looks of an issuer at the
+	// aliases. Zero means five minutes.
+	RefreshInterval time.Duration
+
+	// MaxAge is how long verifiers may cache the public keys. It is announced
+	// in Cache-Control. Zero means five minutes.
+	MaxAge time.Duration
+
+	// MaxLifetime is the longest time from now to exp that [Ring.Sign] allows.
+	// Zero means one hour.
+	MaxLifetime time.Duration
+
+	// PropagationDelay is how long an alias must have named a key before the
+	// key signs. It must be at least RefreshInterval + MaxAge + Slack. What it
+	// is longer, refreshes may fail for without losing a token, so choose it
+	// longer than the outages that must go unnoticed. Zero means
+	// RefreshInterval + MaxAge + Slack. A negative value means that no step and
+	// no key waits, and is for tests.
+	PropagationDelay time.Duration
+
+	// Slack allows for what is not exact. Half of it bounds the length of a
+	// refresh: one that takes longer fails. The other half is for clocks that
+	// differ, and for the time that KMS takes to show a moved alias everywhere,
+	// usually seconds. AWS says that it can take several minutes: to be safe
+	// even then, choose ten minutes. A longer Slack delays each step of a
+	// rotation by as much. Zero means one minute, or what a PropagationDelay
+	// that is set leaves, if that is less.
+	Slack time.Duration
+}
+
+// stepLimit is how long a step of a rotation may take. A step stops itself
+// after that, so that another one need not reckon with it any more.
+const stepLimit = 30 * time.Second
+
+// complete replaces zeros by defaults.
+func (t *Timing) complete() error {
+	for _, d := range []struct {
+		name  string
+		value *time.Duration
+		zero  time.Duration
+	}{
+		{"RefreshInterval", &t.RefreshInterval, 5 * time.Minute},
+		{"MaxAge", &t.MaxAge, 5 * time.Minute},
+		{"MaxLifetime", &t.MaxLifetime, time.Hour},
+		{"Slack", &t.Slack, time.Minute},
+	} {
+		if *d.value < 0 {
+			return fmt.Errorf("the option %s is %v, want 0 or more", d.name, *d.value)
+		}
+		if *d.value == 0 {
+			*d.value = d.zero
+			if left := t.PropagationDelay - t.RefreshInterval - t.MaxAge; d.name == "Slack" && t.PropagationDelay > 0 && left >= 0 {
+				*d.value = min(d.zero, left)
+			}
+		}
+	}
+	least := t.RefreshInterval + t.MaxAge + t.Slack
+	switch {
+	case t.PropagationDelay == 0:
+		t.PropagationDelay = least
+	case t.PropagationDelay < 0:
+		t.PropagationDelay = 0
+	case t.PropagationDelay < least:
+		return fmt.Errorf("the option PropagationDelay is %v, want at least RefreshInterval + MaxAge + Slack, %v", t.PropagationDelay, least)
+	}
+	return nil
+}
+
+// settle is the time in which every issuer acts on what KMS shows: it has
+// completed a refresh that saw it.
+func (t *Timing) settle() time.Duration {
+	return max(t.PropagationDelay-t.MaxAge, t.RefreshInterval+t.Slack)
+}
+
+// hold is how long the tokens of a key can be out after another has taken its
+// place: the last issuer changes over after settle, and its last token lives on.
+func (t *Timing) hold() time.Duration { return t.settle() + t.MaxLifetime }
+
+// window keeps steps apart that must not meet: what a step has written is seen,
+// and what a step was about to write is written or never will be.
+func (t *Timing) window() time.Duration {
+	if t.PropagationDelay == 0 {
+		return 0
+	}
+	return t.Slack + stepLimit
+}
+
+// refreshLimit is how long a refresh may take.
+func (t *Timing) refreshLimit() time.Duration { return max(t.Slack/2, time.Second) }
+
+// freshFor is how long after the beginning of a refresh verifiers may still use
+// the keys that it found: a key that it did not find signs no sooner.
+func (t *Timing) freshFor() time.Duration { return t.PropagationDelay - t.Slack }
