@@ -241,12 +241,14 @@ func tight(yield func(script) bool) {
 					for _, x := range []time.Duration{-20 * time.Millisecond, trouble.late - 20*time.Millisecond, trouble.late, trouble.late + 10*time.Millisecond} {
 						for _, failing := range []bool{true, false} {
 							for _, m := range at[n:] {
-								for _, y := range []time.Duration{100 * time.Millisecond, sec, 40 * sec} {
+								// Right after the attempt that must be refused, after the
+								// one that is not, and later.
+								for _, y := range []time.Duration{60 * time.Millisecond, 1060 * time.Millisecond, 40 * sec} {
 									s := story.ring
 									s.Late, s.Slow, s.Fast = view, trouble.slow, trouble.fast
 									refresh := step + x
 									s.Acts = append([]act{{At: refresh % scope.RefreshInterval, Do: "start x"}}, acts...)
-									s.Acts = append(s.Acts, act{At: m - sec/2 + y, Do: "start y"})
+									s.Acts = append(s.Acts, act{At: m - sec + y, Do: "start y"})
 									if failing {
 										s.Down = []down{{"x", refresh + 50*sec, refresh + 89*sec}}
 									}
@@ -305,13 +307,16 @@ func pairs(yield func(script) bool) {
 
 // delays: two operators, of whom one is delayed up to its deadline before any of its
 // calls, and the other takes its step anywhere in the time in which the first can do
-// harm.
+// harm. KMS shows all aliases late to both, or none.
 func delays(yield func(script) bool) {
 	for _, ring := range moments {
 		for word := range words(2, pairSteps) {
 			for _, i := range []int{2, 5, 6, 7, 8} {
-				for _, second := range []time.Duration{5 * sec, 28 * sec, 36 * sec, 48 * sec} {
+				for n, second := range []time.Duration{5 * sec, 28 * sec, 36 * sec, 48 * sec, 5 * sec, 49 * sec} {
 					s := ring
+					if n >= 4 {
+						s.Late = []late{{"operator", "next", tardy}, {"operator", "jwt", tardy}, {"operator", "prev", tardy}, {"operator", "list", tardy}}
+					}
 					s.Acts = []act{
 						{At: 0, Do: "start x"},
 						{At: 15 * sec, Do: "start z"},

@@ -110,7 +110,7 @@ func (r *Ring) learn(ctx context.Context) error {
 		why, definite := unusable(err)
 		switch {
 		case err == nil:
-			if r.unreadable[name] {
+			if r.unreadable[name] && !m.named {
 				// Others could not read it either, and did not publish it.
 				m.readable = r.refreshed
 			}
@@ -252,7 +252,21 @@ func (r *Ring) date(ctx context.Context, m *member) error {
 	if m.since.Before(m.readable) {
 		m.since = m.readable
 	}
+	if r.fixed(m) {
+		m.since = time.Time{}
+	}
 	return nil
+}
+
+// fixed reports whether the Ring was given the key itself and not an alias: issuers
+// have always published it.
+func (r *Ring) fixed(m *member) bool {
+	for name, named := range r.behind {
+		if named == m && !isAlias(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // propagated reports whether every verifier must have had the key for d.

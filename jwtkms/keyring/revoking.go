@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -17,7 +16,7 @@ func (t *rotation) revoke(ctx context.Context, id string) error {
 	switch {
 	case id == "":
 		return errors.New("which key? The option Key is empty, want a key ID or a key ARN")
-	case strings.HasPrefix(id, "alias/") || strings.Contains(id, ":alias/"):
+	case isAlias(id):
 		return fmt.Errorf("the option Key is %q, want a key ID or a key ARN: an alias would name another key next time", id)
 	}
 	out, err := t.client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &id})

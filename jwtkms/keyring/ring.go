@@ -174,7 +174,7 @@ func (o *Options) complete(signing string) error {
 	if signing == "" {
 		return errors.New("no signing key, want an alias, a key ID or a key ARN")
 	}
-	if strings.HasPrefix(signing, "alias/") || strings.Contains(signing, ":alias/") {
+	if isAlias(signing) {
 		o.Next = cmp.Or(o.Next, signing+"-next")
 		o.Previous = cmp.Or(o.Previous, signing+"-prev")
 	}
@@ -185,6 +185,11 @@ func (o *Options) complete(signing string) error {
 		o.Logger = slog.Default()
 	}
 	return o.Timing.complete()
+}
+
+// isAlias reports whether id is an alias name or an alias ARN.
+func isAlias(id string) bool {
+	return strings.HasPrefix(id, "alias/") || strings.Contains(id, ":alias/")
 }
 
 // current is the first key of the order that KMS has not refused. It is nil if

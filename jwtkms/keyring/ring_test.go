@@ -257,6 +257,28 @@ func TestNewWithKeyID(t *testing.T) {
 	}
 }
 
+// A Ring that signs with a key ID knows that its key has propagated, and lets other
+// keys go like any other.
+func TestKeyIDLetsOthersGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.New()
+		createAlias(t, fake, "alias/other", fake.AddKey(types.KeySpecEccNistP256))
+		ring, err := keyring.New(t.Context(), fake, fake.AddKey(types.KeySpecEccNistP256), func(o *keyring.Options) {
+			o.Others = []string{"alias/other"}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		updateAlias(t, fake, "alias/other", fake.AddKey(types.KeySpecEccNistP256))
+		for _, want := range []int{3, 2} { // after an hour, after two
+			refreshFor(t, ring, time.Hour)
+			if got := kids(t, ring); len(got) != want {
+				t.Errorf("%d keys, want %d", len(got), want)
+			}
+		}
+	})
+}
+
 // flaky is a KMS whose GetPublicKey fails when told.
 type flaky struct {
 	*kmstest.KMS
