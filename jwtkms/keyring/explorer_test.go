@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -11,10 +12,48 @@ import (
 	"time"
 )
 
-const sec = time.Second
+// The explorer drives the real Ring, its Run and Rotate through families of
+// schedules, each enumerated completely, and judges every schedule by the properties
+// of the package comment. A family crosses these dimensions:
+//
+//	starts        9 rings; all sequences of 1, 2 and (5 rings) 3 of 6 steps, each as
+//	              early as it may be taken, and once too early; the running issuer
+//	              refreshes before the last step or in its middle; another starts
+//	              before, after or between any two calls of the last step
+//	lates         10 stories of up to 3 steps; at each step all 16 subsets of the next,
+//	              signing and previous alias and ListAliases, seen late by the running
+//	              issuer, the one that starts, or both; 3 refreshes; 4 starts
+//	tight         10 stories; KMS late, or refreshes slow, or a clock fast, or two of
+//	              these, up to what Slack allows; 3 sets of what is late; a refresh
+//	              right before, while and after a step is seen; refreshes fail for F
+//	              after that, or not; an issuer starts right after each later step
+//	pairs         16 moments of a ring; all pairs of 8 steps; the first pauses before
+//	              any of its calls, the second takes its calls meanwhile and pauses too
+//	delays        16 moments; all pairs of 8 steps; the first is delayed up to its
+//	              deadline before a call; the second comes anywhere in the window; KMS
+//	              is late to both, or not
+//	kills         16 moments; 8 steps, killed before or after any call, and taken again
+//	              at once or after the window; an issuer starts in between or in the
+//	              middle of the second
+//	replicas      16 moments; three Advance at once, six times; one pauses before any
+//	              of its calls, for a while or up to its deadline, and so does another
+//	hands         4 rings: all orders of two moves of 3 aliases to 3 keys, and of their
+//	              deletion, at 7 paces; 2 rings: of three moves, at 4 paces times 2; two
+//	              alignments of the refreshes
+//	hands+starts  3 rings; all orders of two and three moves that the assumptions allow
+//	              while an issuer starts, at 3 paces; it starts right after a move, or
+//	              before the next, and KMS is late to both issuers
+//	keys          7 rings; the key of each alias cannot be read, cannot sign, is disabled,
+//	              pending deletion or of another type, before or after an issuer starts;
+//	              it is mended at 3 times, or never, and its aliases touched, or not; 8
+//	              steps or none, at 3 times
+//
+// Property 1 is checked symbolically, for every token and every cache: an issuer signs
+// with a key during a span, serves a set during another, and the last cache of that
+// set ends at a known time.
 
-// schedules runs every schedule of a family, or, without KMSSIGN_FULL=1, every nth.
-func explore(t *testing.T, family string, all iter.Seq[script]) {
+// explore runs every schedule of a family, or, without KMSSIGN_FULL=1, every nth.
+func explore(t *testing.T, family string, all iter.Seq[script]) (ran int) {
 	var total int
 	for range all {
 		total++
@@ -27,8 +66,8 @@ func explore(t *testing.T, family string, all iter.Seq[script]) {
 	}
 	const workers = 2
 	var mu sync.Mutex
-	var ran, failed int
-	var found []string
+	var failed int
+	var failures []string
 	t.Run(family, func(t *testing.T) {
 		for worker := range workers {
 			t.Run(fmt.Sprint(worker), func(t *testing.T) {
@@ -48,8 +87,8 @@ func explore(t *testing.T, family string, all iter.Seq[script]) {
 					for i, bad := range bads {
 						if len(bad) > 0 {
 							failed++
-							if len(found) < 3 {
-								found = append(found, fmt.Sprintf("%s\n%v", strings.Join(bad, "\n"), batch[i]))
+							if len(failures) < 3 {
+								failures = append(failures, fmt.Sprintf("%s\n%v", strings.Join(bad, "\n"), batch[i]))
 							}
 						}
 					}
@@ -68,517 +107,18 @@ func explore(t *testing.T, family string, all iter.Seq[script]) {
 			})
 		}
 	})
-	for _, f := range found {
+	for _, f := range failures {
 		t.Errorf("%s: %s", family, f)
 	}
-	t.Logf("%-12s %7d schedules of %d, %d bad", family, ran, total, failed)
-}
-
-// sequence places steps one after the other, each as early as it may be taken, and,
-// where it has to wait, once half a second earlier, where it must be refused.
-func sequence(from time.Duration, steps ...string) (acts []act, at []time.Duration) {
-	now := from
-	for n, step := range steps {
-		var gap time.Duration
-		switch {
-		case strings.HasPrefix(step, "revoke"):
-			gap = 5 * sec
-		case step == "prepare" || step == "rollback":
-			gap = scope.window()
-		case step == "promote":
-			gap = scope.PropagationDelay
-		case step == "retire":
-			gap = scope.hold()
-		}
-		if n > 0 {
-			now += gap
-			acts = append(acts, act{At: now - sec/2, Do: step})
-			now += sec / 2
-		}
-		acts = append(acts, act{At: now, Do: step})
-		at = append(at, now)
+	if ran > 0 { // -run may have chosen others
+		t.Logf("%-12s %7d schedules of %d, %d bad", family, ran, total, failed)
 	}
-	return acts, at
-}
-
-var rings = []script{
-	{Ring: "rest"}, {Ring: "fresh"}, {Ring: "legacy"}, {Ring: "legacy prepared", Age: 300 * sec}, {Ring: "prepared", Age: 300 * sec},
-	{Ring: "promoted", Age: 60 * sec}, {Ring: "promoted", Age: 300 * sec}, {Ring: "rolled back", Age: 60 * sec}, {Ring: "retired", Age: 60 * sec},
-}
-
-var allSteps = []string{"prepare", "promote", "retire", "rollback", "revoke jwt", "revoke next"}
-
-// words are all sequences of n of the choices.
-func words(n int, choices []string) iter.Seq[[]string] {
-	return func(yield func([]string) bool) {
-		word := make([]string, n)
-		var fill func(i int) bool
-		fill = func(i int) bool {
-			if i == n {
-				return yield(word)
-			}
-			for _, c := range choices {
-				word[i] = c
-				if !fill(i + 1) {
-					return false
-				}
-			}
-			return true
-		}
-		fill(0)
-	}
-}
-
-// starts: every sequence of up to three steps; an issuer starts before, after and
-// in the middle of the calls of the last step, and the running one refreshes right
-// before it or in its middle.
-func starts(yield func(script) bool) {
-	for n := 1; n <= 3; n++ {
-		for i, ring := range rings {
-			if n == 3 && i%2 == 1 { // the others begin in the middle of these
-				continue
-			}
-			for word := range words(n, allSteps) {
-				acts, at := sequence(100*sec, word...)
-				step := at[len(at)-1]
-				for _, x := range []time.Duration{-time.Millisecond, 4 * time.Millisecond} {
-					offsets := []time.Duration{-sec, 11 * sec}
-					for d := -6; d <= 6; d++ {
-						offsets = append(offsets, time.Duration(d)*time.Millisecond)
-					}
-					for _, y := range offsets {
-						s := ring
-						s.Acts = append([]act{{At: (step + x) % scope.RefreshInterval, Do: "start x"}}, acts...)
-						s.Acts = append(s.Acts, act{At: step + y, Do: "start y"})
-						if !yield(s) {
-							return
-						}
-					}
-				}
-			}
-		}
-	}
-}
-
-// stories are the sequences that change most.
-var stories = []struct {
-	ring  script
-	steps []string
-}{
-	{script{Ring: "rest"}, []string{"prepare", "promote", "retire"}},
-	{script{Ring: "fresh"}, []string{"prepare", "promote", "retire"}},
-	{script{Ring: "legacy"}, []string{"prepare", "promote", "rollback", "retire"}},
-	{script{Ring: "legacy prepared", Age: 300 * sec}, []string{"promote", "promote", "retire"}},
-	{script{Ring: "prepared", Age: 300 * sec}, []string{"promote", "rollback", "retire"}},
-	{script{Ring: "prepared", Age: 300 * sec}, []string{"promote", "revoke jwt", "prepare"}},
-	{script{Ring: "prepared", Age: 300 * sec}, []string{"revoke jwt", "prepare"}},
-	{script{Ring: "prepared", Age: 300 * sec}, []string{"promote", "revoke prev", "prepare"}},
-	{script{Ring: "rolled back", Age: 60 * sec}, []string{"revoke jwt", "prepare"}},
-	{script{Ring: "promoted", Age: 200 * sec}, []string{"retire", "prepare", "promote"}},
-}
-
-// view is how a KMS that is late shows something.
-const tardy = 20*sec - 50*time.Millisecond // Slack, less the length of a refresh
-
-// lates: each alias and ListAliases, each on its own, is seen late by the running
-// issuer, by the one that starts, or by both, against whole rotations, rollbacks and
-// revocations.
-func lates(yield func(script) bool) {
-	for _, story := range stories {
-		acts, at := sequence(100*sec, story.steps...)
-		for n, step := range at {
-			if n > 2 {
-				continue
-			}
-			for subset := range 16 {
-				for _, who := range []string{"x", "y", "xy"} {
-					if subset == 0 && who != "x" {
-						continue
-					}
-					var view []late
-					for i, what := range []string{"next", "jwt", "prev", "list"} {
-						for _, name := range who {
-							if subset>>i&1 == 1 {
-								view = append(view, late{string(name), what, tardy})
-							}
-						}
-					}
-					for _, x := range []time.Duration{4 * time.Millisecond, 10 * sec, 19900 * time.Millisecond} {
-						for _, y := range []time.Duration{4 * time.Millisecond, sec, 19900 * time.Millisecond, 21 * sec} {
-							s := story.ring
-							s.Late = view
-							s.Acts = append([]act{{At: (step + x) % scope.RefreshInterval, Do: "start x"}}, acts...)
-							s.Acts = append(s.Acts, act{At: step + y, Do: "start y"})
-							if !yield(s) {
-								return
-							}
-						}
-					}
-				}
-			}
-		}
-	}
-}
-
-// tight: what the assumptions allow at most, all at once: KMS is late, and refreshes
-// fail for F after a step, or are slow, or a clock is fast, while another issuer
-// starts right after a step.
-func tight(yield func(script) bool) {
-	type trouble struct {
-		late, slow, fast time.Duration
-	}
-	for _, story := range stories {
-		acts, at := sequence(100*sec, story.steps...)
-		for n, step := range at {
-			for _, trouble := range []trouble{
-				{late: tardy}, {}, {late: tardy / 2, slow: 1200 * time.Millisecond}, {late: tardy / 2, fast: 10 * sec}, {fast: tardy},
-			} {
-				for _, view := range [][]late{
-					{{"x", "next", trouble.late}, {"x", "jwt", trouble.late}, {"x", "prev", trouble.late}, {"x", "list", trouble.late}},
-					{{"x", "next", trouble.late}, {"x", "jwt", trouble.late}, {"x", "prev", trouble.late}},
-					{{"x", "jwt", trouble.late}},
-				} {
-					for _, x := range []time.Duration{-20 * time.Millisecond, trouble.late - 20*time.Millisecond, trouble.late, trouble.late + 10*time.Millisecond} {
-						for _, failing := range []bool{true, false} {
-							for _, m := range at[n:] {
-								// Right after the attempt that must be refused, after the
-								// one that is not, and later.
-								for _, y := range []time.Duration{60 * time.Millisecond, 1060 * time.Millisecond, 40 * sec} {
-									s := story.ring
-									s.Late, s.Slow, s.Fast = view, trouble.slow, trouble.fast
-									refresh := step + x
-									s.Acts = append([]act{{At: refresh % scope.RefreshInterval, Do: "start x"}}, acts...)
-									s.Acts = append(s.Acts, act{At: m - sec + y, Do: "start y"})
-									if failing {
-										s.Down = []down{{"x", refresh + 50*sec, refresh + 89*sec}}
-									}
-									if !yield(s) {
-										return
-									}
-								}
-							}
-						}
-					}
-				}
-			}
-		}
-	}
-}
-
-// moments are rings in which a step may be taken, or is about to be.
-var moments = []script{
-	{Ring: "fresh"}, {Ring: "legacy"}, {Ring: "rest"},
-	{Ring: "prepared", Age: 10 * sec}, {Ring: "prepared", Age: 300 * sec},
-	{Ring: "promoted", Age: 10 * sec}, {Ring: "promoted", Age: 60 * sec},
-	{Ring: "promoted", Age: 145 * sec}, {Ring: "promoted", Age: 185 * sec}, {Ring: "promoted", Age: 195 * sec},
-	{Ring: "rolled back", Age: 10 * sec}, {Ring: "rolled back", Age: 145 * sec}, {Ring: "rolled back", Age: 185 * sec}, {Ring: "rolled back", Age: 300 * sec},
-	{Ring: "retired", Age: 15 * sec}, {Ring: "retired", Age: 60 * sec},
-}
-
-var pairSteps = []string{"prepare", "promote", "retire", "rollback", "revoke jwt", "revoke next", "revoke prev", "advance"}
-
-// pairs: two operators take any two steps at once. One pauses before any of its
-// calls, the other takes its step meanwhile and pauses before any of its calls until
-// the first has ended.
-func pairs(yield func(script) bool) {
-	for _, ring := range moments {
-		for word := range words(2, pairSteps) {
-			for i := 1; i <= 9; i += 1 {
-				for j := 0; j <= 9; j += 3 {
-					s := ring
-					s.Acts = []act{
-						{At: 0, Do: "start x"},
-						{At: 15 * sec, Do: "start z"},
-						{At: 50 * sec, Do: word[0], Pause: i, For: 12 * sec},
-						{At: 56 * sec, Do: word[1], Pause: j, For: 12 * sec},
-						{At: 69 * sec, Do: "start y"},
-						{At: 150 * sec, Do: word[0]},
-						{At: 201 * sec, Do: "advance"},
-						{At: 252 * sec, Do: "advance"},
-					}
-					if !yield(s) {
-						return
-					}
-				}
-			}
-		}
-	}
-}
-
-// delays: two operators, of whom one is delayed up to its deadline before any of its
-// calls, and the other takes its step anywhere in the time in which the first can do
-// harm. KMS shows all aliases late to both, or none.
-func delays(yield func(script) bool) {
-	for _, ring := range moments {
-		for word := range words(2, pairSteps) {
-			for _, i := range []int{2, 5, 6, 7, 8} {
-				for n, second := range []time.Duration{5 * sec, 28 * sec, 36 * sec, 48 * sec, 5 * sec, 49 * sec} {
-					s := ring
-					if n >= 4 {
-						s.Late = []late{{"operator", "next", tardy}, {"operator", "jwt", tardy}, {"operator", "prev", tardy}, {"operator", "list", tardy}}
-					}
-					s.Acts = []act{
-						{At: 0, Do: "start x"},
-						{At: 15 * sec, Do: "start z"},
-						{At: 40 * sec, Do: word[0], Pause: i, For: stepLimit - 100*time.Millisecond},
-						{At: 40*sec + second, Do: word[1]},
-						{At: 71 * sec, Do: "start y"},
-						{At: 150 * sec, Do: "advance"},
-						{At: 201 * sec, Do: "advance"},
-					}
-					if !yield(s) {
-						return
-					}
-				}
-			}
-		}
-	}
-}
-
-// kills: a step is killed before or after any of its calls, and taken again at once
-// and when the window is over.
-func kills(yield func(script) bool) {
-	for _, ring := range moments {
-		for _, step := range pairSteps {
-			for call := 1; call <= 12; call++ {
-				for _, after := range []int{1, -1} {
-					for _, again := range []time.Duration{sec, scope.window() + sec} {
-						for _, y := range []time.Duration{50 * time.Millisecond, again + 4*time.Millisecond} {
-							s := ring
-							s.Acts = []act{
-								{At: 0, Do: "start x"},
-								{At: 50 * sec, Do: step, Kill: after * call},
-								{At: 50*sec + y, Do: "start y"},
-								{At: 50*sec + again, Do: step},
-								{At: 160 * sec, Do: "advance"},
-								{At: 211 * sec, Do: "advance"},
-							}
-							if !yield(s) {
-								return
-							}
-						}
-					}
-				}
-			}
-		}
-	}
-}
-
-// replicas: three Advance at once, and again and again until the rotation is over,
-// of which one pauses before any of its calls, another too.
-func replicas(yield func(script) bool) {
-	for _, ring := range moments {
-		for i := 0; i <= 9; i++ {
-			for j := 0; j <= 9; j++ {
-				for _, pause := range []time.Duration{6 * sec, 29 * sec} {
-					s := ring
-					s.Keys = 1
-					s.Acts = []act{{At: 0, Do: "start x"}, {At: 15 * sec, Do: "start y"}}
-					for round := range 6 {
-						at := 50*sec + time.Duration(round)*70*sec
-						s.Acts = append(s.Acts,
-							act{At: at, Do: "advance", Pause: i, For: pause},
-							act{At: at + 2*sec, Do: "advance", Pause: j, For: 4 * sec},
-							act{At: at + 4*sec, Do: "advance"})
-					}
-					if !yield(s) {
-						return
-					}
-				}
-			}
-		}
-	}
-}
-
-// moves are what hands may do to the aliases.
-func moves(keys string) (all []string) {
-	for _, alias := range []string{"jwt", "next", "prev"} {
-		for _, key := range keys {
-			all = append(all, fmt.Sprintf("point %s %c", alias, key))
-		}
-	}
-	return append(all, "delete next", "delete prev")
-}
-
-// paces are how fast hands move.
-var paces = []time.Duration{sec / 2, 31 * sec, scope.RefreshInterval, 90 * sec, scope.settle(), scope.PropagationDelay, scope.PropagationDelay + scope.RefreshInterval}
-
-// hands: every order of two and of three moves over all aliases and keys, at any
-// pace. The issuers run throughout.
-func hands(yield func(script) bool) {
-	hand := func(ring script, word []string, gaps ...time.Duration) bool {
-		for _, x := range []time.Duration{-time.Millisecond, 30 * sec} {
-			s := ring
-			at := 100 * sec
-			s.Acts = []act{{At: (at + x) % scope.RefreshInterval, Do: "start x"}, {At: (at + 10*time.Millisecond) % scope.RefreshInterval, Do: "start y"}}
-			for i, do := range word {
-				s.Acts = append(s.Acts, act{At: at, Do: do})
-				if i < len(gaps) {
-					at += gaps[i]
-				}
-			}
-			if !yield(s) {
-				return false
-			}
-		}
-		return true
-	}
-	for _, ring := range []script{{Ring: "rest"}, {Ring: "fresh"}, {Ring: "prepared", Age: 300 * sec}, {Ring: "promoted", Age: 300 * sec}} {
-		for word := range words(2, moves("ABC")) {
-			for _, gap := range paces {
-				if !hand(ring, word, gap) {
-					return
-				}
-			}
-		}
-	}
-	for _, ring := range []script{{Ring: "fresh"}, {Ring: "prepared", Age: 300 * sec}} {
-		for word := range words(3, moves("ABC")) {
-			for _, gap := range paces {
-				for _, gap2 := range []time.Duration{sec / 2, scope.PropagationDelay} {
-					if !hand(ring, word, gap, gap2) {
-						return
-					}
-				}
-			}
-		}
-	}
-}
-
-// handsAndStarts: moves by hand, and an issuer that starts in between. The moves are
-// as far apart as the assumptions want, and a key that may have tokens keeps an
-// alias that has named it for a while.
-func handsAndStarts(yield func(script) bool) {
-	apart := scope.RefreshInterval + scope.Slack
-	for _, ring := range []script{{Ring: "rest", Strict: true}, {Ring: "prepared", Age: 300 * sec, Strict: true}, {Ring: "promoted", Age: 300 * sec, Strict: true}} {
-		for n := 2; n <= 3; n++ {
-			for word := range words(n, moves("ABC")) {
-				for _, gap := range []time.Duration{apart + sec, scope.settle(), scope.PropagationDelay + sec} {
-					if !allowed(ring, word, gap) {
-						continue
-					}
-					for _, x := range []time.Duration{-time.Millisecond, 19900 * time.Millisecond} {
-						for _, y := range []time.Duration{time.Millisecond, 15 * sec, gap + 2*time.Millisecond} {
-							s := ring
-							s.Late = []late{{"x", "jwt", tardy}, {"y", "prev", tardy}, {"y", "list", tardy}}
-							s.Acts = []act{{At: (100*sec + x) % scope.RefreshInterval, Do: "start x"}}
-							at := 100 * sec
-							for _, do := range word {
-								s.Acts = append(s.Acts, act{At: at, Do: do})
-								at += gap
-							}
-							s.Acts = append(s.Acts, act{At: 100*sec + time.Duration(n-2)*gap + y, Do: "start y"})
-							if !yield(s) {
-								return
-							}
-						}
-					}
-				}
-			}
-		}
-	}
-}
-
-// allowed reports whether moves keep to what is assumed about hands while issuers
-// start.
-func allowed(ring script, word []string, gap time.Duration) bool {
-	names := map[string]byte{"jwt": 'A', "next": 'A', "prev": 'A'}
-	since := map[string]time.Duration{"jwt": -1e9 * sec, "next": -1e9 * sec, "prev": -1e9 * sec}
-	alive := map[byte]bool{'A': true}
-	switch ring.Ring {
-	case "prepared":
-		names["next"] = 'B'
-	case "promoted":
-		names["jwt"], names["next"] = 'B', 'B'
-	}
-	alive[names["next"]] = true
-	now := time.Duration(0)
-	for _, move := range word {
-		fields := strings.Fields(move)
-		alias := fields[1]
-		for a, key := range names {
-			alive[key] = alive[key] || now-since[a] >= scope.PropagationDelay-scope.Slack
-		}
-		before := names[alias]
-		if fields[0] == "point" {
-			names[alias] = fields[2][0]
-		} else {
-			delete(names, alias)
-		}
-		since[alias] = now
-		if alive[before] && names[alias] != before {
-			kept := false
-			for a, key := range names {
-				kept = kept || key == before && now-since[a] >= scope.PropagationDelay
-			}
-			if !kept {
-				return false
-			}
-		}
-		if names["jwt"] == 0 {
-			return false
-		}
-		now += gap
-	}
-	return true
-}
-
-// keys: the key of each alias in turn cannot be read, cannot sign, is disabled, is to
-// be deleted or is of another type, from before an issuer starts or from when it
-// runs, until it is mended, or for good; an operator takes a step meanwhile or later.
-// Whoever mends a key touches its aliases, or else nobody starts an issuer or retires
-// a key meanwhile.
-func keys(yield func(script) bool) {
-	mend := map[string]string{"deny": "allow", "nosign": "allow", "disable": "enable", "dying": "enable"}
-	for _, ring := range []script{
-		{Ring: "rest"}, {Ring: "prepared", Age: 20 * sec}, {Ring: "prepared", Age: 300 * sec}, {Ring: "promoted", Age: 20 * sec},
-		{Ring: "promoted", Age: 300 * sec}, {Ring: "rolled back", Age: 300 * sec}, {Ring: "retired", Age: 300 * sec},
-	} {
-		for _, key := range "AB" {
-			for _, trouble := range []string{"deny", "nosign", "disable", "dying", "mac"} {
-				for _, x := range []time.Duration{0, 3 * sec, 45 * sec} {
-					for _, mended := range []time.Duration{0, 71 * sec, 130 * sec, 250 * sec} {
-						for _, touched := range []bool{false, true} {
-							if mended != 0 && trouble == "mac" || touched && mended == 0 {
-								continue
-							}
-							for _, step := range append([]string{""}, pairSteps...) {
-								if mended != 0 && !touched && (step == "retire" || step == "advance") {
-									continue
-								}
-								for _, after := range []time.Duration{31 * sec, 140 * sec, 256 * sec} {
-									if step == "" && after != 31*sec {
-										continue
-									}
-									s := ring
-									s.Acts = []act{
-										{At: x, Do: "start x"},
-										{At: 2 * sec, Do: fmt.Sprintf("%s %c", trouble, key)},
-										{At: 57 * sec, Do: "start y"},
-									}
-									if mended != 0 {
-										s.Acts = append(s.Acts, act{At: mended, Do: fmt.Sprintf("%s %c", mend[trouble], key)})
-									}
-									if touched {
-										s.Acts = append(s.Acts, act{At: mended, Do: fmt.Sprintf("touch %c", key)}, act{At: mended + 65*sec, Do: "start z"})
-									}
-									if step != "" {
-										s.Acts = append(s.Acts, act{At: after, Do: step})
-									}
-									if !yield(s) {
-										return
-									}
-								}
-							}
-						}
-					}
-				}
-			}
-		}
-	}
+	return ran
 }
 
 func TestExplorer(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	ran := 0
 	for _, family := range []struct {
 		name string
 		all  iter.Seq[script]
@@ -594,25 +134,40 @@ func TestExplorer(t *testing.T) {
 		{"hands+starts", handsAndStarts},
 		{"keys", keys},
 	} {
-		explore(t, family.name, family.all)
+		ran += explore(t, family.name, family.all)
 	}
+	t.Logf("%-12s %7d schedules", "all", ran)
+}
+
+// found are schedules that earlier versions of this protocol failed.
+var found = []script{
+	// Advance has read the aliases and not yet their dates when Revoke moves them.
+	{Ring: "promoted", Age: 145 * sec, Acts: []act{
+		{At: 0 * sec, Do: "start x"},
+		{At: 15 * sec, Do: "start z"},
+		{At: 50 * sec, Do: "advance", Pause: 4, For: 12 * sec},
+		{At: 56 * sec, Do: "revoke jwt"},
+		{At: 69 * sec, Do: "start y"},
+		{At: 150 * sec, Do: "advance"},
+	}},
+	// The only key that is left is of another type, and the revoked one must go.
+	{Ring: "prepared", Age: 300 * sec, Acts: []act{
+		{At: 0 * sec, Do: "start x"},
+		{At: 2 * sec, Do: "deny B"},
+		{At: 140 * sec, Do: "revoke jwt"},
+	}},
+	// OnRefresh signs while every key is refused.
+	{Ring: "rolled back", Age: 60 * sec, Acts: []act{
+		{At: 50999 * time.Millisecond, Do: "start x"},
+		{At: 104500 * time.Millisecond, Do: "revoke jwt"},
+		{At: 110 * sec, Do: "revoke next"},
+	}},
 }
 
 // TestScripts runs schedules that were found once. Paste one here to look at it:
 // with -v it says what happened.
 func TestScripts(t *testing.T) {
-	for _, s := range []script{
-		script{Ring: "promoted", Age: 145 * time.Second, Acts: []act{
-			{At: 0 * time.Second, Do: "start x"},
-			{At: 15 * time.Second, Do: "start z"},
-			{At: 50 * time.Second, Do: "advance", Pause: 4, For: 12 * time.Second},
-			{At: 56 * time.Second, Do: "revoke jwt"},
-			{At: 69 * time.Second, Do: "start y"},
-			{At: 150 * time.Second, Do: "advance"},
-			{At: 201 * time.Second, Do: "advance"},
-			{At: 252 * time.Second, Do: "advance"},
-		}},
-	} {
+	for _, s := range found {
 		synctest.Test(t, func(t *testing.T) {
 			w, bad := s.run()
 			for _, b := range bad {

@@ -355,20 +355,18 @@ func TestSigningAliasNamesAKeyThatCannotSign(t *testing.T) {
 
 // AccessDenied on an alias beside the signing one is not an outage.
 func TestSideAliasDenied(t *testing.T) {
-	for _, name := range []string{"alias/jwt-next", "alias/jwt-prev"} {
+	for _, name := range []string{"alias/jwt-next", "alias/jwt-prev", "alias/other"} {
 		synctest.Test(t, func(t *testing.T) {
-			fake, _, b := rested(t)
+			fake, a, b := rested(t)
+			createAlias(t, fake, "alias/other", a)
 			updateAlias(t, fake, name, b)
-			x := mustNew(t, fake)
+			others := func(o *keyring.Options) { o.Others = []string{"alias/other"} }
+			x := mustNew(t, fake, others)
 			if len(kids(t, x)) != 2 {
 				t.Errorf("%d keys, want 2", len(kids(t, x)))
 			}
 			fake.Inject(kmstest.Match{Operation: "GetPublicKey", Key: name}, kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException", Message: "no"}))
-			y, err := keyring.New(t.Context(), fake, "alias/jwt", quiet)
-			if err != nil {
-				t.Fatal(err)
-			}
-			mustSign(t, y, time.Hour)
+			mustSign(t, mustNew(t, fake, others), time.Hour)
 			stop := background(t, x)
 			time.Sleep(3 * time.Hour)
 			stop()

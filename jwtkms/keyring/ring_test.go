@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -729,6 +731,103 @@ func TestAliasesOfOtherKeys(t *testing.T) {
 	if got := strings.Count(log.String(), "names a key that cannot be published"); got != 3 || len(kids(t, ring)) != 1 {
 		t.Errorf("%d warnings and %d keys, want one for each alias, and the signing key:\n%s", got, len(kids(t, ring)), log.String())
 	}
+}
+
+// What KMS answers about an alias beside the signing one keeps no issuer from
+// starting. While KMS does not answer, none starts: it could miss a key.
+func TestStartWithASideAlias(t *testing.T) {
+	outage := map[string]kmstest.Effect{
+		"an outage":         kmstest.Respond(http.StatusServiceUnavailable, ""),
+		"throttling":        kmstest.Throttle(),
+		"an internal error": kmstest.Fail(&types.KMSInternalException{}),
+	}
+	answers := map[string]kmstest.Effect{
+		"missing":          kmstest.Fail(&types.NotFoundException{}),
+		"denied":           kmstest.Fail(&smithy.GenericAPIError{Code: "AccessDeniedException", Message: "no"}),
+		"disabled":         kmstest.Fail(&types.DisabledException{}),
+		"pending deletion": kmstest.Fail(&types.KMSInvalidStateException{}),
+		"of another type":  kmstest.Fail(&types.UnsupportedOperationException{}),
+	}
+	for _, name := range []string{"alias/jwt-next", "alias/jwt-prev", "alias/other", "alias/jwt"} {
+		for reason, effect := range answers {
+			fake := kmstest.New()
+			for _, alias := range []string{"alias/jwt", "alias/jwt-next", "alias/jwt-prev", "alias/other"} {
+				createAlias(t, fake, alias, fake.AddKey(types.KeySpecEccNistP256))
+			}
+			fake.Inject(kmstest.Match{Operation: "GetPublicKey", Key: name}, effect)
+			ring, err := keyring.New(t.Context(), fake, "alias/jwt", func(o *keyring.Options) {
+				o.Others, o.Logger = []string{"alias/other"}, slog.New(slog.DiscardHandler)
+			})
+			if err != nil {
+				t.Errorf("%s is %s: %v", name, reason, err)
+				continue
+			}
+			if _, err := ring.Sign(t.Context(), jwt.RegisteredClaims{ExpiresAt: in(time.Minute)}); err != nil || len(ring.Keys()) != 3 {
+				t.Errorf("%s is %s: %v, %d keys, want 3", name, reason, err, len(ring.Keys()))
+			}
+		}
+		for reason, effect := range outage {
+			fake := kmstest.New()
+			createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
+			fake.Inject(kmstest.Match{Operation: "GetPublicKey", Key: name}, effect)
+			if _, err := keyring.New(t.Context(), fake, "alias/jwt", func(o *keyring.Options) { o.Others = []string{"alias/other"} }); err == nil {
+				t.Errorf("New starts without an answer about %s: %s", name, reason)
+			}
+		}
+	}
+}
+
+// OnChange and OnRefresh are told what happens, and may use the Ring.
+func TestHooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake, a, b := rested(t)
+		var ring *keyring.Ring
+		var told []string
+		sign := func() {
+			if _, err := ring.Sign(t.Context(), jwt.RegisteredClaims{ExpiresAt: in(time.Minute)}); err != nil {
+				told = append(told, "refused")
+			}
+		}
+		letter := map[string]string{a: "A", b: "B"}
+		name := func(k keyring.Key) string { return letter[k.KeyARN[strings.LastIndex(k.KeyARN, "/")+1:]] }
+		ring = mustNew(t, fake, func(o *keyring.Options) {
+			o.OnRefresh = func(err error) { told = append(told, "refreshed "+strconv.FormatBool(err == nil)); sign() }
+			o.OnChange = func(from, to keyring.Key) { told = append(told, name(from)+" to "+name(to)); sign() }
+		})
+		says := func(want ...string) {
+			t.Helper()
+			if !slices.Equal(told, want) {
+				t.Errorf("told %q, want %q", told, want)
+			}
+			told = nil
+		}
+		says()
+		updateAlias(t, fake, "alias/jwt-next", b)
+		mustRefresh(t, ring)
+		says("refreshed true")
+		time.Sleep(time.Hour)
+		updateAlias(t, fake, "alias/jwt", b)
+		mustRefresh(t, ring)
+		says("A to B", "refreshed true")
+		disable(t, fake, b)
+		sign()
+		says("B to A")
+		mustRefresh(t, ring)
+		says("refreshed true")
+		disable(t, fake, a)
+		time.Sleep(time.Minute)
+		sign()
+		says("refreshed true", "refused", "refused")
+		down := fake.Inject(kmstest.Match{Operation: "GetPublicKey"}, kmstest.Throttle())
+		if err := ring.Refresh(t.Context()); err == nil {
+			t.Error("a refresh without KMS succeeds")
+		}
+		says("refreshed false", "refused")
+		down()
+		if keys := ring.Keys(); len(keys) != 2 || keys[0].KID >= keys[1].KID {
+			t.Errorf("Keys() = %+v, want both keys in the order of their kids", keys)
+		}
+	})
 }
 
 // What ListAliases cannot tell is not guessed where a guess could lose tokens.

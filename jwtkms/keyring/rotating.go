@@ -156,6 +156,9 @@ type rotation struct {
 }
 
 func (t *rotation) take(ctx context.Context, step Step) error {
+	if t.denied != nil && step != Revoke {
+		return t.denied
+	}
 	if t.moving != "" {
 		// What was read does not belong together.
 		if err := t.wait(t.moving+" was moved a moment ago", t.opts.window()); err != nil {

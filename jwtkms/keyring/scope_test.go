@@ -3,4 +3,4 @@
 package keyring
 
 // smallScope is about how many schedules of each family run without KMSSIGN_FULL=1.
-const smallScope = 300
+const smallScope = 200

@@ -90,6 +90,9 @@ func Inspect(ctx context.Context, client InspectClient, signing string, optFns .
 	}
 	s := Status{State: v.state(), Signing: v.signing.status(), Next: v.next.status(), Previous: v.previous.status()}
 	s.Odd = v.odd()
+	if v.denied != nil {
+		s.Odd = append(s.Odd, v.denied.Error())
+	}
 	for _, a := range []alias{v.signing, v.next} {
 		if a.usable() && (a.name == signing || !a.is(v.signing)) {
 			if err := dryRun(ctx, client, a.key); err != nil {
@@ -97,17 +100,18 @@ func Inspect(ctx context.Context, client InspectClient, signing string, optFns .
 			}
 		}
 	}
-	s.Step = map[State]Step{Rest: Prepare, Prepared: Promote, Promoted: Retire, RolledBack: Retire, Mixed: Retire}[s.State]
-	opts.DryRun, opts.Force = true, false
-	t := rotation{client: readOnly{InspectClient: client}, opts: opts, view: v}
-	err = t.take(ctx, s.Step)
-	early, isEarly := errors.AsType[*tooEarly](err)
-	switch {
-	case s.Step == "":
-	case isEarly:
-		s.Wait = early.left
-	case err != nil:
-		s.Odd = append(s.Odd, fmt.Sprintf("%s: %v", s.Step, err))
+	if v.denied == nil {
+		s.Step = map[State]Step{Rest: Prepare, Prepared: Promote, Promoted: Retire, RolledBack: Retire, Mixed: Retire}[s.State]
+	}
+	if s.Step != "" {
+		opts.DryRun, opts.Force = true, false
+		t := rotation{client: readOnly{InspectClient: client}, opts: opts, view: v}
+		err := t.take(ctx, s.Step)
+		if early, ok := errors.AsType[*tooEarly](err); ok {
+			s.Wait = early.left
+		} else if err != nil {
+			s.Odd = append(s.Odd, fmt.Sprintf("%s: %v", s.Step, err))
+		}
 	}
 	if opts.Leftovers {
 		if s.Leftovers, err = leftovers(ctx, client, signing); err != nil {

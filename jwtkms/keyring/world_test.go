@@ -163,6 +163,7 @@ type xkey struct {
 	good    time.Time // since when it can be read and can sign
 	revoked time.Time
 	hidden  time.Time // when its public key could first not be read
+	shown   time.Time // when it could be read again
 }
 
 // version is what an alias named from a time on.
@@ -382,8 +383,11 @@ func (w *world) hand(word []string) {
 		panic("unknown act " + word[0])
 	}
 	key().good = now
-	if key().check(false) != nil || key().mac {
+	switch hidden := key().check(false) != nil || key().mac; {
+	case hidden:
 		key().hidden = now
+	case !key().hidden.IsZero():
+		key().shown = now
 	}
 }
 
@@ -636,7 +640,8 @@ func (w *world) judge() {
 				if mark := w.keys[s.key].revoked; !mark.IsZero() && !from.Before(mark) {
 					continue
 				}
-				if hidden := w.keys[s.key].hidden; !hidden.IsZero() && i.served[0].from.After(hidden) {
+				k := w.keys[s.key]
+				if !k.hidden.IsZero() && i.served[0].from.After(k.hidden) && (k.shown.IsZero() || s.from.Before(k.shown)) {
 					continue // an issuer that starts cannot know the key
 				}
 				if s.from.Before(p.reach) && p.from.Before(s.to.Add(life)) {
