@@ -335,16 +335,11 @@ func (r *Ring) choose(ctx context.Context, before *member) ([]candidate, error) 
 		}
 	}
 	// The key that was named longest is the one that most verifiers have; of two
-	// that are as old the previous one.
-	slices.SortStableFunc(young, func(a, b *member) int {
-		if c := a.moved.Compare(b.moved); c != 0 || r.behind[r.opts.Previous] != a && r.behind[r.opts.Previous] != b {
-			return c
-		}
-		if r.behind[r.opts.Previous] == a {
-			return -1
-		}
-		return 1
-	})
+	// that are as old it is the previous one.
+	if i := slices.Index(young, r.behind[r.opts.Previous]); i > 0 {
+		young = toFront(young, i)
+	}
+	slices.SortStableFunc(young, func(a, b *member) int { return a.moved.Compare(b.moved) })
 	for _, m := range young {
 		order = append(order, candidate{m, false})
 	}
@@ -356,10 +351,15 @@ func (r *Ring) choose(ctx context.Context, before *member) ([]candidate, error) 
 		}
 	}
 	if best > 0 {
-		first := order[best]
-		order = slices.Insert(slices.Delete(order, best, best+1), 0, first)
+		order = toFront(order, best)
 	}
 	return order, errors.Join(failures...)
+}
+
+// toFront moves an element of s to its front.
+func toFront[T any](s []T, i int) []T {
+	first := s[i]
+	return slices.Insert(slices.Delete(s, i, i+1), 0, first)
 }
 
 // keep returns the keys to publish: those that an alias names, the signing key, and

@@ -28,14 +28,21 @@ func (t *rotation) revoke(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	signing := t.signing.arn()
+	signing, isNew := t.signing.arn(), false
 	if signing == aws.ToString(key.Arn) {
-		if signing, err = t.replacement(ctx); err != nil {
+		if signing, isNew, err = t.replacement(ctx); err != nil {
 			return err
 		}
 	} else if !t.opts.Force {
 		if err := t.signs(ctx, t.signing); err != nil {
 			return fmt.Errorf("the signing key cannot take over: %w", err)
+		}
+	}
+	if isNew {
+		// Before the mark: no other alias names it, and issuers would be left
+		// without a key.
+		if err := t.point(ctx, t.signing, signing); err != nil {
+			return err
 		}
 	}
 	if !list.revoked {
@@ -51,7 +58,7 @@ func (t *rotation) revoke(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	if signing != t.signing.arn() {
+	if signing != t.signing.arn() && !isNew {
 		if err := t.point(ctx, t.signing, signing); err != nil {
 			return err
 		}
@@ -71,7 +78,7 @@ func (t *rotation) revoke(ctx context.Context, id string) error {
 
 // replacement is the key to sign with in place of the signing key: one that
 // verifiers have and that no Retire is about to disable, or else a new one.
-func (t *rotation) replacement(ctx context.Context) (keyARN string, err error) {
+func (t *rotation) replacement(ctx context.Context) (keyARN string, isNew bool, err error) {
 	var sides []alias
 	switch state := t.state(); {
 	case state == Prepared:
@@ -88,11 +95,12 @@ func (t *rotation) replacement(ctx context.Context) (keyARN string, err error) {
 	for _, side := range sides {
 		err := t.signs(ctx, side)
 		if err == nil {
-			return side.arn(), nil
+			return side.arn(), false, nil
 		}
 		if side.usable() && !refused(err) {
-			return "", err
+			return "", false, err
 		}
 	}
-	return t.makeKey(ctx)
+	keyARN, err = t.makeKey(ctx)
+	return keyARN, true, err
 }

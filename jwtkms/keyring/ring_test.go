@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
@@ -826,6 +827,44 @@ func TestHooks(t *testing.T) {
 		down()
 		if keys := ring.Keys(); len(keys) != 2 || keys[0].KID >= keys[1].KID {
 			t.Errorf("Keys() = %+v, want both keys in the order of their kids", keys)
+		}
+	})
+}
+
+// While every key is revoked a Ring does not sign, and it looks at the aliases for a
+// new one.
+func TestEveryKeyRevoked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake, a, b := rested(t)
+		ring := mustNew(t, fake)
+		createAlias(t, fake, "alias/jwt-revoked-"+a, a)
+		mustRefresh(t, ring)
+		if got := kids(t, ring); len(got) != 0 || ring.Current() != (keyring.Key{}) {
+			t.Errorf("serves %q, signs with %v, want nothing", got, ring.Current())
+		}
+		claims := jwt.RegisteredClaims{ExpiresAt: in(time.Minute)}
+		if _, err := ring.Sign(t.Context(), claims); err == nil || !strings.Contains(err.Error(), "every key of the ring is revoked") {
+			t.Errorf("Sign: %v", err)
+		}
+		if _, err := keyring.New(t.Context(), fake, "alias/jwt", quiet); err == nil {
+			t.Error("New starts with a revoked key")
+		}
+		updateAlias(t, fake, "alias/jwt", b)
+		time.Sleep(11 * time.Second)
+		mustVerify(t, "a token of the new key", mustSign(t, ring, time.Minute), ring)
+		// A mark that was a mistake is deleted by hand. The key propagates anew.
+		if _, err := fake.DeleteAlias(t.Context(), &kms.DeleteAliasInput{AliasName: aws.String("alias/jwt-revoked-" + a)}); err != nil {
+			t.Fatal(err)
+		}
+		updateAlias(t, fake, "alias/jwt", a)
+		mustRefresh(t, ring)
+		if len(ring.Keys()) != 2 || !strings.HasSuffix(ring.Current().KeyARN, b) {
+			t.Errorf("serves %d keys, signs with %s, want both and %s", len(ring.Keys()), ring.Current().KeyARN, b)
+		}
+		time.Sleep(11*time.Minute + time.Second)
+		mustRefresh(t, ring)
+		if !strings.HasSuffix(ring.Current().KeyARN, a) {
+			t.Errorf("signs with %s, want %s", ring.Current().KeyARN, a)
 		}
 	})
 }

@@ -42,8 +42,14 @@ func (r *Ring) Sign(ctx context.Context, claims jwt.Claims) (string, error) {
 	began := time.Now()
 	s := r.state.Load()
 	m := s.current()
-	if m == nil {
-		return "", fmt.Errorf("keyring: %w", errRevoked)
+	if m == nil { // every key was revoked when the Ring last looked
+		if err := r.refresh(ctx, began); err != nil {
+			return "", err
+		}
+		s = r.state.Load()
+		if m = s.current(); m == nil {
+			return "", fmt.Errorf("keyring: %w", errRevoked)
+		}
 	}
 	compact, err := m.sign(ctx, claims, exp)
 	if err != nil && refused(err) {
