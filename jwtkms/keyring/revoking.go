@@ -76,23 +76,35 @@ func (t *rotation) revoke(ctx context.Context, id string) error {
 	return nil
 }
 
-// replacement is the key to sign with in place of the signing key: one that
-// verifiers have and that no Retire is about to disable, or else a new one.
+// replacement is the key to sign with in place of the signing key: one that verifiers
+// have and that no Retire is about to disable, or else a new one.
 func (t *rotation) replacement(ctx context.Context) (keyARN string, isNew bool, err error) {
 	var sides []alias
-	switch state := t.state(); {
-	case state == Prepared:
+	switch t.state() {
+	case Prepared:
 		sides = []alias{t.next}
-	case state == RolledBack && t.undoable():
-		sides = []alias{t.next}
-	case state == Promoted && t.undoable():
-		sides = []alias{t.previous}
-	case state == Mixed && t.undoable():
-		sides = []alias{t.previous, t.next}
-	case state == Mixed:
-		sides = []alias{t.next}
+	case Promoted, RolledBack, Mixed:
+		if t.undoable() {
+			sides = []alias{*t.replaced(), t.next}
+			break
+		}
+		// Issuers would sign with the key that was replaced while a Retire
+		// disables it. So it goes first.
+		mixed := t.state() == Mixed
+		if err := t.held(); err != nil {
+			return "", false, err
+		}
+		if err := t.retireReplaced(ctx); err != nil {
+			return "", false, err
+		}
+		if mixed {
+			sides = []alias{t.next}
+		}
 	}
 	for _, side := range sides {
+		if side.is(t.signing) {
+			continue
+		}
 		err := t.signs(ctx, side)
 		if err == nil {
 			return side.arn(), false, nil

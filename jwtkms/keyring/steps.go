@@ -180,16 +180,13 @@ func (t *rotation) undoable() bool {
 }
 
 func (t *rotation) retire(ctx context.Context) error {
-	side := t.previous
 	switch t.state() {
 	case Rest, Prepared:
 		return nil // retired already
-	case RolledBack:
-		side = t.next
 	case Unclear:
 		return t.unclear()
 	}
-	if !side.revoked {
+	if !t.replaced().revoked {
 		if err := t.held(); err != nil {
 			return err
 		}
@@ -197,11 +194,28 @@ func (t *rotation) retire(ctx context.Context) error {
 	if err := t.signs(ctx, t.signing); err != nil {
 		return err // issuers may sign with the other one
 	}
-	// In this order: an alias that was moved would hide a key that is not disabled.
+	return t.retireReplaced(ctx)
+}
+
+// replaced is the alias of the key that was replaced last.
+func (t *rotation) replaced() *alias {
+	if t.state() == RolledBack {
+		return &t.next
+	}
+	return &t.previous
+}
+
+// retireReplaced disables the key that was replaced last and points its alias to the
+// signing key, in this order: an alias that was moved would hide a key that is not
+// disabled.
+func (t *rotation) retireReplaced(ctx context.Context) error {
+	side := t.replaced()
 	if err := t.disable(ctx, side.key); err != nil {
 		return err
 	}
-	return t.point(ctx, side, t.signing.arn())
+	err := t.point(ctx, *side, t.signing.arn())
+	side.key = t.signing.key
+	return err
 }
 
 func (t *rotation) advance(ctx context.Context) error {
