@@ -461,8 +461,8 @@ func allowed(ring script, word []string, gap time.Duration) bool {
 // keys: the key of each alias in turn cannot be read, cannot sign, is disabled, is to
 // be deleted or is of another type, from before an issuer starts or from when it
 // runs, until it is mended, or for good; an operator takes a step meanwhile or later.
-// Whoever mends a key touches its aliases, or else nobody starts an issuer or retires
-// a key meanwhile.
+// Whoever mends a key touches its aliases, or else nobody starts an issuer, or retires
+// or revokes a key.
 func keys(yield func(script) bool) {
 	mend := map[string]string{"deny": "allow", "nosign": "allow", "disable": "enable", "dying": "enable"}
 	for _, ring := range []script{
@@ -478,7 +478,8 @@ func keys(yield func(script) bool) {
 								continue
 							}
 							for _, step := range append([]string{""}, pairSteps...) {
-								if mended != 0 && !touched && (step == "retire" || step == "advance") {
+								if mended != 0 && !touched && (step == "retire" || step == "advance" ||
+									strings.HasPrefix(step, "revoke") && (ring.Ring == "promoted" || ring.Ring == "rolled back")) {
 									continue
 								}
 								for _, after := range []time.Duration{31 * sec, 140 * sec, 256 * sec} {

@@ -84,12 +84,18 @@ func (t *rotation) replacement(ctx context.Context) (keyARN string, isNew bool, 
 	case Prepared:
 		sides = []alias{t.next}
 	case Promoted, RolledBack, Mixed:
-		if t.undoable() {
+		err := t.signs(ctx, t.signing)
+		if err != nil && t.signing.usable() && !refused(err) {
+			return "", false, err
+		}
+		// While the signing key cannot sign, no Retire is taken, and issuers sign
+		// with the key that was replaced.
+		if err != nil || t.undoable() {
 			sides = []alias{*t.replaced(), t.next}
 			break
 		}
-		// Issuers would sign with the key that was replaced while a Retire
-		// disables it. So it goes first.
+		// Otherwise issuers would begin to sign with that key while a Retire
+		// disables it. So it is retired first.
 		mixed := t.state() == Mixed
 		if err := t.held(); err != nil {
 			return "", false, err

@@ -4,4 +4,4 @@ package keyring
 
 // smallScope is about how many schedules of each family run: the race detector
 // makes each several times as slow.
-const smallScope = 40
+const smallScope = 15

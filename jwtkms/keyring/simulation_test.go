@@ -319,12 +319,12 @@ func simulate(t *testing.T, seed uint64, s schedule) (tokens, failed int64) {
 }
 
 func TestRotationLosesNoToken(t *testing.T) {
-	losesNone(t, sized(40, 1000), schedule{propagationDelay, true, 200 * time.Millisecond})
+	losesNone(t, sized(24, 1000), schedule{propagationDelay, true, 200 * time.Millisecond})
 }
 
 // The default delay has room for a KMS that is slow, but for no outage.
 func TestRotationWithDefaultDelayLosesNoToken(t *testing.T) {
-	losesNone(t, sized(20, 200), schedule{0, false, 3 * time.Second})
+	losesNone(t, sized(12, 200), schedule{0, false, 3 * time.Second})
 }
 
 func losesNone(t *testing.T, seeds int, s schedule) {
@@ -343,7 +343,7 @@ func losesNone(t *testing.T, seeds int, s schedule) {
 // fail: if none did, the simulation would show nothing.
 func TestRotationWithoutDelayLosesTokens(t *testing.T) {
 	var all, lost int64
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		n, failed := simulate(t, seed, schedule{-1, true, 200 * time.Millisecond})
 		all += n
 		lost += failed
@@ -354,10 +354,14 @@ func TestRotationWithoutDelayLosesTokens(t *testing.T) {
 	t.Logf("%d verifications of %d tokens failed without a propagation delay", lost, all)
 }
 
-// sized is small, or full with KMSSIGN_FULL=1.
+// sized is full with KMSSIGN_FULL=1, and otherwise small, or less with the race
+// detector, which makes everything several times as slow.
 func sized(small, full int) int {
-	if os.Getenv("KMSSIGN_FULL") == "1" {
+	switch {
+	case os.Getenv("KMSSIGN_FULL") == "1":
 		return full
+	case raced:
+		return small / 3
 	}
 	return small
 }

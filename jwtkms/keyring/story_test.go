@@ -173,10 +173,10 @@ func (s *story) wrong(format string, args ...any) {
 	s.Errorf("%s\n"+format, append([]any{strings.Join(s.chapter, "\n")}, args...)...)
 }
 
-// sleep lets time pass, in which tokens are signed and checked every twenty seconds.
+// sleep lets time pass, in which tokens are signed and checked every thirty seconds.
 func (s *story) sleep(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
-		time.Sleep(min(20*time.Second, time.Until(end)))
+		time.Sleep(min(30*time.Second, time.Until(end)))
 		if time.Until(end) < 20*time.Minute {
 			s.visit()
 			s.verify("a token", s.token())
