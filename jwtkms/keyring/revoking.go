@@ -108,7 +108,7 @@ func (t *rotation) replacement(ctx context.Context) (keyARN string, isNew bool, 
 		}
 	}
 	for _, side := range sides {
-		if side.is(t.signing) {
+		if side.key == nil || side.is(t.signing) {
 			continue
 		}
 		err := t.signs(ctx, side)
