@@ -148,6 +148,7 @@ func serve(ctx context.Context, set settings, stdout io.Writer) error {
 		return err
 	}
 	defer closeClient()
+	var svc *service.Service
 	ring, err := keyring.New(starting, client, alias, func(o *keyring.Options) {
 		*o = set.ring
 		o.Logger = logger

@@ -325,7 +325,7 @@ func (r *Ring) choose(ctx context.Context, before *member) ([]candidate, error) 
 			best = i // there is nothing to change over from
 			break
 		}
-		err := c.dryRun(ctx)
+		err := r.dryRun(ctx, c.member)
 		if err == nil {
 			best = i
 			break

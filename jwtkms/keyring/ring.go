@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/golang-jwt/jwt/v5"
 
@@ -66,7 +65,7 @@ type Options struct {
 // A Ring signs tokens and publishes the keys that verify them. It is safe for
 // concurrent use. Make one with [New].
 type Ring struct {
-	client  dryRunClient
+	client  Client
 	signing string
 	opts    Options
 	jitter  func(time.Duration) time.Duration // a random part of a wait
@@ -146,7 +145,7 @@ func (m *member) key() Key {
 // It starts nothing: see [Ring.Run].
 func New(ctx context.Context, client Client, signing string, optFns ...func(*Options)) (*Ring, error) {
 	r := &Ring{
-		client:     dryRunClient{client},
+		client:     client,
 		signing:    signing,
 		jitter:     func(d time.Duration) time.Duration { return rand.N(max(d, 1)) },
 		refreshing: make(chan struct{}, 1),
@@ -259,19 +258,6 @@ func (r *Ring) tell(ctx context.Context, level slog.Level, subject, kind, text s
 		r.told[subject] = kind
 		r.opts.Logger.LogAttrs(ctx, level, "keyring: "+text, attrs...)
 	}
-}
-
-// dryRunClient makes a Sign call a dry run if its context says so: KMS checks
-// everything and makes no signature.
-type dryRunClient struct{ Client }
-
-type dryRunKey struct{}
-
-func (c dryRunClient) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(*kms.Options)) (*kms.SignOutput, error) {
-	if ctx.Value(dryRunKey{}) != nil {
-		in.DryRun = aws.Bool(true)
-	}
-	return c.Client.Sign(ctx, in, optFns...)
 }
 
 // names are the keys and aliases that are published, in the order in which a

@@ -10,9 +10,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/kmssign/kmssign/kmssigner"
 )
 
 // ErrLifetime is returned by [Ring.Sign] for claims without an exp, with an exp
@@ -157,13 +162,31 @@ func (m *member) sign(ctx context.Context, claims jwt.Claims, exp time.Time) (st
 }
 
 // dryRun asks KMS whether it would sign with m.
-func (m *member) dryRun(ctx context.Context) error {
-	_, err := m.method.Sign("dry run", m.signer.WithContext(context.WithValue(ctx, dryRunKey{}, true)))
+func (r *Ring) dryRun(ctx context.Context, m *member) error {
+	known := func(o *kmssigner.Options) {
+		o.KeepAlias, o.PublicKey = false, nil
+		if arn.IsARN(m.signer.KeyARN()) { // an emulator may answer with a key ID
+			o.PublicKey = m.signer.Public() // so that New makes no call
+		}
+	}
+	signer, err := kmssigner.New(ctx, dryRunClient{r.client}, m.signer.KeyARN(), append(slices.Clip(r.opts.SignerOptions), known)...)
+	if err == nil {
+		_, err = m.method.Sign("dry run", signer.WithContext(ctx))
+	}
 	if _, ok := errors.AsType[*types.DryRunOperationException](err); ok {
 		err = nil
 	}
 	m.note(err) // an emulator that does not know dry runs has signed
 	return err
+}
+
+// dryRunClient asks KMS to check everything and to make no signature.
+type dryRunClient struct{ kmssigner.Client }
+
+func (c dryRunClient) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(*kms.Options)) (*kms.SignOutput, error) {
+	dry := *in
+	dry.DryRun = aws.Bool(true)
+	return c.Client.Sign(ctx, &dry, optFns...)
 }
 
 // note remembers whether KMS signs with m.
