@@ -38,10 +38,10 @@ import (
 //	replicas      16 moments; three Advance at once, six times; one pauses before any
 //	              of its calls, for a while or up to its deadline, and so does another
 //	hands         4 rings: all orders of two moves of 3 aliases to 3 keys, and of their
-//	              deletion, at 7 paces; 2 rings: of three moves, at 4 paces times 2; two
-//	              alignments of the refreshes
+//	              deletion, at 7 paces and two alignments of the refreshes; 2 rings: of
+//	              three moves, at 4 paces times 2
 //	hands+starts  3 rings; all orders of two and three moves that the assumptions allow
-//	              while an issuer starts, at 3 paces; it starts right after a move, or
+//	              while an issuer starts, at 2 paces; it starts right after a move, or
 //	              before the next, and KMS is late to both issuers
 //	keys          7 rings; the key of each alias cannot be read, cannot sign, is disabled,
 //	              pending deletion or of another type, before or after an issuer starts;
