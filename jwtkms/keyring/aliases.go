@@ -10,18 +10,20 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/kmssign/kmssign/internal/answerlimit"
 )
 
-// The aliases of a ring are its only state. Beside the three that are moved there
-// are two kinds that are made once and never moved:
+// The aliases of a ring are its only state. Beside the three that are moved
+// there are two kinds that are made once and never moved:
 //
 //	alias/jwt-next-<id of the signing key>     made by Prepare before it makes a key
 //	alias/jwt-revoked-<id of the revoked key>  made by Revoke
 //
-// CreateAlias is the only operation of KMS that does something only if it has not
-// been done: so the first keeps several Prepares from making several keys. The
-// second names the key that it revokes, so whoever lists the aliases of the key
-// sees it.
+// CreateAlias is the only operation of KMS that does something only if it has
+// not been done: so the first keeps several Prepares from making several keys.
+// The second names the key that it revokes, so whoever lists the aliases of the
+// key sees it.
 
 // lister is the part of the KMS API that finds the aliases of a key.
 type lister interface {
@@ -46,7 +48,7 @@ func listAliases(ctx context.Context, client lister, keyARN string) (aliasList, 
 	mark := "-revoked-" + keyID(keyARN)
 	in := &kms.ListAliasesInput{KeyId: &keyARN}
 	for {
-		out, err := client.ListAliases(ctx, in)
+		out, err := client.ListAliases(ctx, in, answerlimit.ListingOption)
 		if err != nil {
 			return list, err
 		}
@@ -138,11 +140,12 @@ func look(ctx context.Context, client interface {
 	v.signing.name, v.next.name, v.previous.name = signing, issuer.Next, issuer.Previous
 	aliases := []*alias{&v.next, &v.signing, &v.previous}
 	for _, a := range aliases {
-		// KMS changes aliases by name, in the account and the Region of the client.
+		// KMS changes aliases by name, in the account and the Region of the
+		// client.
 		if !strings.HasPrefix(a.name, "alias/") {
 			return nil, fmt.Errorf("%q is not an alias name, want one that begins with alias/", a.name)
 		}
-		out, err := client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &a.name})
+		out, err := client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &a.name}, answerlimit.Option)
 		why, definite := unusable(err)
 		switch {
 		case err == nil:
@@ -202,8 +205,8 @@ func (v *view) unclear() error {
 	return fmt.Errorf("%s and %s both name %s: point one of them to the key of %s", v.next.name, v.previous.name, v.next.arn(), v.signing.name)
 }
 
-// heldFor is how long every issuer has had a reason to sign with the signing key:
-// its alias names it, and it has propagated.
+// heldFor is how long every issuer has had a reason to sign with the signing
+// key: its alias names it, and it has propagated.
 func (v *view) heldFor() time.Duration {
 	return min(v.signing.age, v.signing.since-v.opts.PropagationDelay)
 }
@@ -214,8 +217,8 @@ func (v *view) untouched() bool {
 	return v.next.key == nil && v.previous.key == nil && list.dates[v.signing.name].Equal(list.made[v.signing.name])
 }
 
-// lock is the name of the next lock alias of the signing key, and the age of the
-// last one, or zero if there is none. Each interrupted Prepare leaves one.
+// lock is the name of the next lock alias of the signing key, and the age of
+// the last one, or zero if there is none. Each interrupted Prepare leaves one.
 func (v *view) lock() (name string, age time.Duration) {
 	first := v.signing.name + "-next-" + keyID(v.signing.arn())
 	list := v.lists[v.signing.arn()]

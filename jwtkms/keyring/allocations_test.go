@@ -30,8 +30,9 @@ func (c *canned) Sign(_ context.Context, in *kms.SignInput, _ ...func(*kms.Optio
 	return &c.answer, nil
 }
 
-// A token of a Ring costs as many allocations beside that of its Signer as in the
-// first version of this package: those of reading exp, and of the header's map.
+// A token of a Ring costs as many allocations beside that of its Signer as in
+// the first version of this package: those of reading exp, and of the header's
+// map.
 func TestSignAllocations(t *testing.T) {
 	client := &canned{KMS: kmstest.New()}
 	client.answer.Signature = make([]byte, 64)

@@ -16,8 +16,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// benchRing is a Ring in the middle of a rotation: three keys are published. With it come
-// those keys, and a token of the one that signs.
+// benchRing is a Ring in the middle of a rotation: three keys are published.
+// With it come those keys, and a token of the one that signs.
 func benchRing(b *testing.B) (*keyring.Ring, []keyring.Key, string) {
 	b.Helper()
 	fake := kmstest.New()
@@ -33,7 +33,8 @@ func benchRing(b *testing.B) (*keyring.Ring, []keyring.Key, string) {
 		}
 		keys = append(keys, ring.Current())
 	}
-	// The delay is off: with it the previous key would sign, the others are too new.
+	// The delay is off: with it the previous key would sign, the others are too
+	// new.
 	ring, err := keyring.New(b.Context(), fake, "alias/jwt", func(o *keyring.Options) { o.PropagationDelay = -1 })
 	if err != nil {
 		b.Fatal(err)
@@ -61,8 +62,9 @@ func (d *discard) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// BenchmarkJWKS compares the Ring's answer, and its answer to a verifier that has the set
-// already, with a handler that makes the set from the public keys for each request.
+// BenchmarkJWKS compares the Ring's answer, and its answer to a verifier that
+// has the set already, with a handler that makes the set from the public keys
+// for each request.
 //
 //	go test -run '^$' -bench JWKS ./jwtkms/keyring
 func BenchmarkJWKS(b *testing.B) {
@@ -114,8 +116,8 @@ func BenchmarkJWKS(b *testing.B) {
 	}
 }
 
-// BenchmarkKeyfunc compares the Ring's lookup with a map from kid to public key, each
-// alone and as part of verifying a token.
+// BenchmarkKeyfunc compares the Ring's lookup with a map from kid to public
+// key, each alone and as part of verifying a token.
 //
 //	go test -run '^$' -bench Keyfunc ./jwtkms/keyring
 func BenchmarkKeyfunc(b *testing.B) {

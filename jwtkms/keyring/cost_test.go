@@ -10,8 +10,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// A refresh makes one GetPublicKey call for each alias and one ListAliases call for
-// each key, and no more, and a token one Sign call.
+// A refresh makes one GetPublicKey call for each alias and one ListAliases call
+// for each key, and no more, and a token one Sign call.
 func TestRefreshCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := kmstest.New()

@@ -1,11 +1,11 @@
-// Package keyring lets an issuer of JWTs change its KMS key without a token that
-// fails.
+// Package keyring lets an issuer of JWTs change its KMS key without a token
+// that fails.
 //
-// KMS does not rotate asymmetric keys: rotation is a new key and a moved alias. What
-// goes wrong by hand is timing. Verifiers cache the issuer's public keys, and a token
-// signed with a key that they have not fetched yet fails. A [Ring] waits with a new
-// key until every verifier must have it, and publishes an old one until its last
-// token has expired.
+// KMS does not rotate asymmetric keys: rotation is a new key and a moved alias.
+// What goes wrong by hand is timing. Verifiers cache the issuer's public keys,
+// and a token signed with a key that they have not fetched yet fails. A [Ring]
+// waits with a new key until every verifier must have it, and publishes an old
+// one until its last token has expired.
 //
 //	ring, err := keyring.New(ctx, client, "alias/jwt")
 //	...
@@ -14,11 +14,11 @@
 //	...
 //	compact, err := ring.Sign(r.Context(), claims)
 //
-// A Ring signs with the key behind one alias and publishes the keys behind it and
-// behind two more, by default the same name with "-next" and "-prev" appended. The
-// aliases are the only state: any number of issuers that read them agree, without
-// talking to one another, and after any restart. [Rotate] moves the aliases, one step
-// at a time:
+// A Ring signs with the key behind one alias and publishes the keys behind it
+// and behind two more, by default the same name with "-next" and "-prev"
+// appended. The aliases are the only state: any number of issuers that read
+// them agree, without talking to one another, and after any restart. [Rotate]
+// moves the aliases, one step at a time:
 //
 //	at rest    all three name A           prepare  makes B;      jwt-next -> B
 //	prepared   jwt-next names B           promote                jwt      -> B
@@ -26,8 +26,8 @@
 //	                                      rollback instead:      jwt      -> A
 //	rolled back  jwt-next names B         retire   disables B;   jwt-next -> A
 //
-// [Revoke] takes a compromised key out of use. [Advance] takes the step that is due,
-// for a cron. [Inspect] says where a rotation is.
+// [Revoke] takes a compromised key out of use. [Advance] takes the step that is
+// due, for a cron. [Inspect] says where a rotation is.
 //
 // # Assumptions
 //
@@ -108,10 +108,11 @@
 //
 // # Cost and permissions
 //
-// A refresh makes one GetPublicKey call for each alias and one ListAliases call for
-// each key. Before another key becomes the signing key it makes a dry run of Sign. A
-// token is one Sign call. The permissions are kms:GetPublicKey and kms:Sign on the
-// keys, and kms:ListAliases. Without the last, a Ring that was just started has to
-// trust that its signing key has propagated, counts for other keys from when it first
-// sees them, and does not see that a key is revoked.
+// A refresh makes one GetPublicKey call for each alias and one ListAliases call
+// for each key. Before another key becomes the signing key it makes a dry run
+// of Sign. A token is one Sign call. The permissions are kms:GetPublicKey and
+// kms:Sign on the keys, and kms:ListAliases. Without the last, a Ring that was
+// just started has to trust that its signing key has propagated, counts for
+// other keys from when it first sees them, and does not see that a key is
+// revoked.
 package keyring

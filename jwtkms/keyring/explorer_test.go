@@ -13,8 +13,8 @@ import (
 )
 
 // The explorer drives the real Ring, its Run and Rotate through families of
-// schedules, each enumerated completely, and judges every schedule by the properties
-// of the package comment. A family crosses these dimensions:
+// schedules, each enumerated completely, and judges every schedule by the
+// properties of the package comment. A family crosses these dimensions:
 //
 //	starts        9 rings; all sequences of 1, 2 and (5 rings) 3 of 6 steps, each as
 //	              early as it may be taken, and once too early; the running issuer
@@ -48,11 +48,12 @@ import (
 //	              it is mended at 3 times, or never, and its aliases touched, or not; 8
 //	              steps or none, at 3 times
 //
-// Property 1 is checked symbolically, for every token and every cache: an issuer signs
-// with a key during a span, serves a set during another, and the last cache of that
-// set ends at a known time.
+// Property 1 is checked symbolically, for every token and every cache: an
+// issuer signs with a key during a span, serves a set during another, and the
+// last cache of that set ends at a known time.
 
-// explore runs every schedule of a family, or, without KMSSIGN_FULL=1, every nth.
+// explore runs every schedule of a family, or, without KMSSIGN_FULL=1, every
+// nth.
 func explore(t *testing.T, family string, all iter.Seq[script]) (ran int) {
 	var total int
 	for range all {
@@ -141,7 +142,8 @@ func TestExplorer(t *testing.T) {
 
 // found are schedules that earlier versions of this protocol failed.
 var found = []script{
-	// Advance has read the aliases and not yet their dates when Revoke moves them.
+	// Advance has read the aliases and not yet their dates when Revoke moves
+	// them.
 	{Ring: "promoted", Age: 145 * sec, Acts: []act{
 		{At: 0 * sec, Do: "start x"},
 		{At: 15 * sec, Do: "start z"},
@@ -150,7 +152,8 @@ var found = []script{
 		{At: 69 * sec, Do: "start y"},
 		{At: 150 * sec, Do: "advance"},
 	}},
-	// The only key that is left is of another type, and the revoked one must go.
+	// The only key that is left is of another type, and the revoked one must
+	// go.
 	{Ring: "prepared", Age: 300 * sec, Acts: []act{
 		{At: 0 * sec, Do: "start x"},
 		{At: 2 * sec, Do: "deny B"},
@@ -164,8 +167,8 @@ var found = []script{
 	}},
 }
 
-// TestScripts runs schedules that were found once. Paste one here to look at it:
-// with -v it says what happened.
+// TestScripts runs schedules that were found once. Paste one here to look at
+// it: with -v it says what happened.
 func TestScripts(t *testing.T) {
 	for _, s := range found {
 		synctest.Test(t, func(t *testing.T) {

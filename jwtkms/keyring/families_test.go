@@ -9,8 +9,9 @@ import (
 
 const sec = time.Second
 
-// sequence places steps one after the other, each as early as it may be taken, and,
-// where it has to wait, once half a second earlier, where it must be refused.
+// sequence places steps one after the other, each as early as it may be taken,
+// and, where it has to wait, once half a second earlier, where it must be
+// refused.
 func sequence(from time.Duration, steps ...string) (acts []act, at []time.Duration) {
 	now := from
 	for n, step := range steps {
@@ -64,9 +65,9 @@ func words(n int, choices []string) iter.Seq[[]string] {
 	}
 }
 
-// starts: every sequence of up to three steps; an issuer starts before, after and
-// in the middle of the calls of the last step, and the running one refreshes right
-// before it or in its middle.
+// starts: every sequence of up to three steps; an issuer starts before, after
+// and in the middle of the calls of the last step, and the running one
+// refreshes right before it or in its middle.
 func starts(yield func(script) bool) {
 	for n := 1; n <= 3; n++ {
 		for i, ring := range rings {
@@ -115,9 +116,9 @@ var stories = []struct {
 // tardy is how late KMS may be.
 const tardy = 20*sec - 50*time.Millisecond // Slack, less the length of a refresh
 
-// lates: each alias and ListAliases, each on its own, is seen late by the running
-// issuer, by the one that starts, or by both, against whole rotations, rollbacks and
-// revocations.
+// lates: each alias and ListAliases, each on its own, is seen late by the
+// running issuer, by the one that starts, or by both, against whole rotations,
+// rollbacks and revocations.
 func lates(yield func(script) bool) {
 	for _, story := range stories {
 		acts, at := sequence(100*sec, story.steps...)
@@ -155,9 +156,9 @@ func lates(yield func(script) bool) {
 	}
 }
 
-// tight: what the assumptions allow at most, all at once: KMS is late, and refreshes
-// fail for F after a step, or are slow, or a clock is fast, while another issuer
-// starts right after a step.
+// tight: what the assumptions allow at most, all at once: KMS is late, and
+// refreshes fail for F after a step, or are slow, or a clock is fast, while
+// another issuer starts right after a step.
 func tight(yield func(script) bool) {
 	type trouble struct {
 		late, slow, fast time.Duration
@@ -176,8 +177,8 @@ func tight(yield func(script) bool) {
 					for _, x := range []time.Duration{-20 * time.Millisecond, trouble.late - 20*time.Millisecond, trouble.late, trouble.late + 10*time.Millisecond} {
 						for _, failing := range []bool{true, false} {
 							for _, m := range at[n:] {
-								// Right after the attempt that must be refused, after the
-								// one that is not, and later.
+								// Right after the attempt that must be refused,
+								// after the one that is not, and later.
 								for _, y := range []time.Duration{60 * time.Millisecond, 1060 * time.Millisecond, 40 * sec} {
 									s := story.ring
 									s.Late, s.Slow, s.Fast = view, trouble.slow, trouble.fast
@@ -213,8 +214,8 @@ var moments = []script{
 var pairSteps = []string{"prepare", "promote", "retire", "rollback", "revoke jwt", "revoke next", "revoke prev", "advance"}
 
 // pairs: two operators take any two steps at once. One pauses before any of its
-// calls, the other takes its step meanwhile and pauses before any of its calls until
-// the first has ended.
+// calls, the other takes its step meanwhile and pauses before any of its calls
+// until the first has ended.
 func pairs(yield func(script) bool) {
 	for _, ring := range moments {
 		for word := range words(2, pairSteps) {
@@ -240,9 +241,9 @@ func pairs(yield func(script) bool) {
 	}
 }
 
-// delays: two operators, of whom one is delayed up to its deadline before any of its
-// calls, and the other takes its step anywhere in the time in which the first can do
-// harm. KMS shows all aliases late to both, or none.
+// delays: two operators, of whom one is delayed up to its deadline before any
+// of its calls, and the other takes its step anywhere in the time in which the
+// first can do harm. KMS shows all aliases late to both, or none.
 func delays(yield func(script) bool) {
 	for _, ring := range moments {
 		for word := range words(2, pairSteps) {
@@ -270,8 +271,8 @@ func delays(yield func(script) bool) {
 	}
 }
 
-// kills: a step is killed before or after any of its calls, and taken again at once
-// and when the window is over.
+// kills: a step is killed before or after any of its calls, and taken again at
+// once and when the window is over.
 func kills(yield func(script) bool) {
 	for _, ring := range moments {
 		for _, step := range pairSteps {
@@ -299,8 +300,8 @@ func kills(yield func(script) bool) {
 	}
 }
 
-// replicas: three Advance at once, and again and again until the rotation is over,
-// of which one pauses before any of its calls, another too.
+// replicas: three Advance at once, and again and again until the rotation is
+// over, of which one pauses before any of its calls, another too.
 func replicas(yield func(script) bool) {
 	for _, ring := range moments {
 		for i := 0; i <= 9; i++ {
@@ -338,8 +339,8 @@ func moves(keys string) (all []string) {
 // paces are how fast hands move.
 var paces = []time.Duration{sec / 2, 31 * sec, scope.RefreshInterval, 90 * sec, scope.settle(), scope.PropagationDelay, scope.PropagationDelay + scope.RefreshInterval}
 
-// hands: every order of two and of three moves over all aliases and keys, at any
-// pace. The issuers run throughout.
+// hands: every order of two and of three moves over all aliases and keys, at
+// any pace. The issuers run throughout.
 func hands(yield func(script) bool) {
 	hand := func(ring script, word []string, gaps ...time.Duration) bool {
 		for _, x := range []time.Duration{-time.Millisecond, 30 * sec}[:4-len(word)] {
@@ -380,9 +381,9 @@ func hands(yield func(script) bool) {
 	}
 }
 
-// handsAndStarts: moves by hand, and an issuer that starts in between. The moves are
-// as far apart as the assumptions want, and a key that may have tokens keeps an
-// alias that has named it for a while.
+// handsAndStarts: moves by hand, and an issuer that starts in between. The
+// moves are as far apart as the assumptions want, and a key that may have
+// tokens keeps an alias that has named it for a while.
 func handsAndStarts(yield func(script) bool) {
 	apart := scope.RefreshInterval + scope.Slack
 	for _, ring := range []script{{Ring: "rest", Strict: true}, {Ring: "prepared", Age: 300 * sec, Strict: true}, {Ring: "promoted", Age: 300 * sec, Strict: true}} {
@@ -414,8 +415,8 @@ func handsAndStarts(yield func(script) bool) {
 	}
 }
 
-// allowed reports whether moves keep to what is assumed about hands while issuers
-// start.
+// allowed reports whether moves keep to what is assumed about hands while
+// issuers start.
 func allowed(ring script, word []string, gap time.Duration) bool {
 	names := map[string]byte{"jwt": 'A', "next": 'A', "prev": 'A'}
 	since := map[string]time.Duration{"jwt": -1e9 * sec, "next": -1e9 * sec, "prev": -1e9 * sec}
@@ -458,11 +459,11 @@ func allowed(ring script, word []string, gap time.Duration) bool {
 	return true
 }
 
-// keys: the key of each alias in turn cannot be read, cannot sign, is disabled, is to
-// be deleted or is of another type, from before an issuer starts or from when it
-// runs, until it is mended, or for good; an operator takes a step meanwhile or later.
-// Whoever mends a key touches its aliases, or else nobody starts an issuer, or retires
-// or revokes a key.
+// keys: the key of each alias in turn cannot be read, cannot sign, is disabled,
+// is to be deleted or is of another type, from before an issuer starts or from
+// when it runs, until it is mended, or for good; an operator takes a step
+// meanwhile or later. Whoever mends a key touches its aliases, or else nobody
+// starts an issuer, or retires or revokes a key.
 func keys(yield func(script) bool) {
 	mend := map[string]string{"deny": "allow", "nosign": "allow", "disable": "enable", "dying": "enable"}
 	for _, ring := range []script{

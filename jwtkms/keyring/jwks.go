@@ -18,12 +18,12 @@ import (
 // verifiers do not ask for every token.
 const leastMaxAge = 5 * time.Second
 
-// ServeHTTP serves the public keys as a JSON Web Key Set (RFC 7517 section 8.5.2)
-// to GET and HEAD requests, with an ETag and a Cache-Control. The max-age is
-// [Timing.MaxAge], on which the timing of a rotation rests. It shrinks, to no less
-// than five seconds, while refreshes fail for longer than PropagationDelay allows,
-// so that an issuer that is cut off from KMS does not spread an old set for long.
-// It makes no call.
+// ServeHTTP serves the public keys as a JSON Web Key Set (RFC 7517 section
+// 8.5.2) to GET and HEAD requests, with an ETag and a Cache-Control. The
+// max-age is [Timing.MaxAge], on which the timing of a rotation rests. It
+// shrinks, to no less than five seconds, while refreshes fail for longer than
+// PropagationDelay allows, so that an issuer that is cut off from KMS does not
+// spread an old set for long. It makes no call.
 func (r *Ring) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")

@@ -14,12 +14,12 @@ import (
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
-// Run refreshes every [Timing.RefreshInterval] until ctx ends, and returns why it
-// ended. The first refresh is made one interval after the call. The interval is
-// shortened by a random part of up to a tenth, so that issuers that start together
-// do not ask KMS together for ever. After a refresh that failed Run tries again
-// after an eighth of the interval, eight times, and then after each interval.
-// Failures are logged.
+// Run refreshes every [Timing.RefreshInterval] until ctx ends, and returns why
+// it ended. The first refresh is made one interval after the call. The interval
+// is shortened by a random part of up to a tenth, so that issuers that start
+// together do not ask KMS together for ever. After a refresh that failed Run
+// tries again after an eighth of the interval, eight times, and then after each
+// interval. Failures are logged.
 func (r *Ring) Run(ctx context.Context) error {
 	jittered := func(d time.Duration) time.Duration { return d - r.jitter(d/10) }
 	wait, failed := jittered(r.opts.RefreshInterval), 0
@@ -32,7 +32,8 @@ func (r *Ring) Run(ctx context.Context) error {
 		began := time.Now()
 		err := r.Refresh(ctx)
 		if err == nil || ctx.Err() != nil {
-			// From beginning to beginning: what a refresh takes must not add up.
+			// From beginning to beginning: what a refresh takes must not add
+			// up.
 			wait, failed = max(r.opts.RefreshInterval/8, jittered(r.opts.RefreshInterval)-time.Since(began)), 0
 			continue
 		}
@@ -44,18 +45,18 @@ func (r *Ring) Run(ctx context.Context) error {
 	}
 }
 
-// Refresh looks at the aliases once and changes the keys accordingly. It makes one
-// GetPublicKey call for each alias, one ListAliases call for each key, and, before
-// another key becomes the signing key, a dry run of Sign. What it cannot learn
-// stays as it was, and is in the error. One refresh is made at a time; a second
-// waits for the first. Sign and Keyfunc do not wait for either, unless KMS has just
-// refused to sign with every key.
+// Refresh looks at the aliases once and changes the keys accordingly. It makes
+// one GetPublicKey call for each alias, one ListAliases call for each key, and,
+// before another key becomes the signing key, a dry run of Sign. What it cannot
+// learn stays as it was, and is in the error. One refresh is made at a time; a
+// second waits for the first. Sign and Keyfunc do not wait for either, unless
+// KMS has just refused to sign with every key.
 func (r *Ring) Refresh(ctx context.Context) error {
 	return r.refresh(ctx, time.Time{})
 }
 
-// betweenForced is the minimum time between a refresh and one that is made because
-// KMS refused every key.
+// betweenForced is the minimum time between a refresh and one that is made
+// because KMS refused every key.
 const betweenForced = 10 * time.Second
 
 // refresh refreshes. If since is set, it does nothing when a refresh has begun
@@ -101,7 +102,8 @@ func (r *Ring) refreshOnce(ctx context.Context) error {
 	return fmt.Errorf("keyring: refresh: %w", err)
 }
 
-// learn asks KMS which keys the aliases name, since when, and which are revoked.
+// learn asks KMS which keys the aliases name, since when, and which are
+// revoked.
 func (r *Ring) learn(ctx context.Context) error {
 	var failures, refusals []error
 	var warnings []func()
@@ -160,8 +162,8 @@ func (r *Ring) learn(ctx context.Context) error {
 	return nil
 }
 
-// targets are the keys behind the signing, the previous and the next alias: those
-// to sign with, in this order.
+// targets are the keys behind the signing, the previous and the next alias:
+// those to sign with, in this order.
 func (r *Ring) targets() []*member {
 	var targets []*member
 	for _, name := range []string{r.signing, r.opts.Previous, r.opts.Next} {
@@ -199,8 +201,8 @@ func (r *Ring) read(ctx context.Context, name string) (*member, error) {
 // absent is why a read fails if there is no such alias.
 const absent = "absent"
 
-// unusable reports whether a read failed with an answer of KMS that the alias has
-// no key for us, which is somebody's doing and not an outage, and why.
+// unusable reports whether a read failed with an answer of KMS that the alias
+// has no key for us, which is somebody's doing and not an outage, and why.
 func unusable(err error) (why string, definite bool) {
 	if errors.Is(err, kmssigner.ErrUnsupportedKey) {
 		return "unsupported", true
@@ -218,8 +220,8 @@ func unusable(err error) (why string, definite bool) {
 	return why, false
 }
 
-// date learns since when the aliases of the ring have named a key, and whether it
-// is revoked.
+// date learns since when the aliases of the ring have named a key, and whether
+// it is revoked.
 func (r *Ring) date(ctx context.Context, m *member) error {
 	keyARN := m.signer.KeyARN()
 	list, err := listAliases(ctx, r.client, keyARN)
@@ -258,8 +260,8 @@ func (r *Ring) date(ctx context.Context, m *member) error {
 	return nil
 }
 
-// fixed reports whether the Ring was given the key itself and not an alias: issuers
-// have always published it.
+// fixed reports whether the Ring was given the key itself and not an alias:
+// issuers have always published it.
 func (r *Ring) fixed(m *member) bool {
 	for name, named := range r.behind {
 		if named == m && !isAlias(name) {
@@ -274,8 +276,8 @@ func (r *Ring) propagated(m *member, d time.Duration) bool {
 	return r.opts.PropagationDelay == 0 || !r.refreshed.Before(m.since.Add(r.opts.PropagationDelay+d))
 }
 
-// decide makes a new state of what was learnt: which key signs, and which keys are
-// published.
+// decide makes a new state of what was learnt: which key signs, and which keys
+// are published.
 func (r *Ring) decide(ctx context.Context) error {
 	var before *member // the signing key until now
 	starting := r.state.Load() == nil
@@ -304,8 +306,8 @@ func (r *Ring) decide(ctx context.Context) error {
 	return failure
 }
 
-// choose puts the keys to sign with in order: the first is the best, and has been
-// asked for before it takes the place of before.
+// choose puts the keys to sign with in order: the first is the best, and has
+// been asked for before it takes the place of before.
 func (r *Ring) choose(ctx context.Context, before *member) ([]candidate, error) {
 	var order []candidate
 	var young []*member
@@ -334,8 +336,8 @@ func (r *Ring) choose(ctx context.Context, before *member) ([]candidate, error) 
 			failures = append(failures, err)
 		}
 	}
-	// The key that was named longest is the one that most verifiers have; of two
-	// that are as old it is the previous one.
+	// The key that was named longest is the one that most verifiers have; of
+	// two that are as old it is the previous one.
 	if i := slices.Index(young, r.behind[r.opts.Previous]); i > 0 {
 		young = toFront(young, i)
 	}
@@ -362,8 +364,8 @@ func toFront[T any](s []T, i int) []T {
 	return slices.Insert(slices.Delete(s, i, i+1), 0, first)
 }
 
-// keep returns the keys to publish: those that an alias names, the signing key, and
-// those that other issuers may have signed tokens with that live.
+// keep returns the keys to publish: those that an alias names, the signing key,
+// and those that other issuers may have signed tokens with that live.
 func (r *Ring) keep(signing *member) []*member {
 	// A key that nobody has a reason to sign with any more: every issuer has
 	// completed a refresh since another one has propagated.

@@ -25,9 +25,9 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// Schedules that lost tokens, stopped signing or hurt the signing key in the first
-// version of this package, each as it happened. They use only what that version
-// had, so that they can be run on it.
+// Schedules that lost tokens, stopped signing or hurt the signing key in the
+// first version of this package, each as it happened. They use only what that
+// version had, so that they can be run on it.
 
 // quiet is the timing of most schedules: default refreshes, and time for KMS.
 func quiet(o *keyring.Options) { o.Logger = slog.New(slog.DiscardHandler) }
@@ -114,7 +114,8 @@ func step(t *testing.T, client keyring.AdminClient, step keyring.Step) error {
 	return err
 }
 
-// rested is a ring that is old and at rest, with its signing key and another one.
+// rested is a ring that is old and at rest, with its signing key and another
+// one.
 func rested(t *testing.T) (fake *kmstest.KMS, a, b string) {
 	fake = kmstest.New()
 	a, b = fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
@@ -125,9 +126,9 @@ func rested(t *testing.T) (fake *kmstest.KMS, a, b string) {
 	return fake, a, b
 }
 
-// An issuer has read the signing alias and not yet the next one when the operator
-// promotes and prepares. It must not sign with a key, or serve a set, that the others
-// do not share.
+// An issuer has read the signing alias and not yet the next one when the
+// operator promotes and prepares. It must not sign with a key, or serve a set,
+// that the others do not share.
 func TestStartInTheMiddleOfSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake, a, b := rested(t)
@@ -183,8 +184,8 @@ func TestStartWhileKMSIsInconsistent(t *testing.T) {
 	})
 }
 
-// The signing alias is moved again while its key waits to propagate, so that the old
-// key signs for longer than one delay.
+// The signing alias is moved again while its key waits to propagate, so that
+// the old key signs for longer than one delay.
 func TestSigningAliasMovedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := kmstest.New()
@@ -225,8 +226,8 @@ func TestSigningAliasMovedAgain(t *testing.T) {
 	})
 }
 
-// The next key could not be read for a long time. When it can, it has been published
-// for no time at all.
+// The next key could not be read for a long time. When it can, it has been
+// published for no time at all.
 func TestNextKeyCouldNotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake, _, b := rested(t)
@@ -244,8 +245,8 @@ func TestNextKeyCouldNotBeRead(t *testing.T) {
 	})
 }
 
-// Refreshes fail for long. The first that succeeds must not drop a key whose tokens
-// others may have signed meanwhile.
+// Refreshes fail for long. The first that succeeds must not drop a key whose
+// tokens others may have signed meanwhile.
 func TestRefreshesFailedForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake, a, b := rested(t)
@@ -255,8 +256,9 @@ func TestRefreshesFailedForLong(t *testing.T) {
 			time.Sleep(5 * time.Minute)
 			mustRefresh(t, x, y)
 		}
-		// x sees the old key for the last time. Then it is cut off, and the aliases
-		// move away from the key while y signs with it, until its next refresh.
+		// x sees the old key for the last time. Then it is cut off, and the
+		// aliases move away from the key while y signs with it, until its next
+		// refresh.
 		time.Sleep(90 * time.Minute)
 		compact := mustSign(t, y, time.Hour)
 		for _, name := range []string{"alias/jwt-prev", "alias/jwt"} {
@@ -268,8 +270,8 @@ func TestRefreshesFailedForLong(t *testing.T) {
 	})
 }
 
-// The refreshes of some issuers take half a minute, of others no time: the hold time
-// has to allow for that.
+// The refreshes of some issuers take half a minute, of others no time: the hold
+// time has to allow for that.
 func TestSlowRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := kmstest.New()
@@ -328,8 +330,8 @@ func background(t *testing.T, rings ...*keyring.Ring) (stop func()) {
 	return func() { cancel(); running.Wait() }
 }
 
-// The signing alias comes to name a key that cannot sign. The Ring must not leave the
-// good key for it.
+// The signing alias comes to name a key that cannot sign. The Ring must not
+// leave the good key for it.
 func TestSigningAliasNamesAKeyThatCannotSign(t *testing.T) {
 	for _, reason := range []string{"disabled", "no permission"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -377,13 +379,14 @@ func TestSideAliasDenied(t *testing.T) {
 	}
 }
 
-// Retire races Promote: it must not take the alias of the key whose tokens live.
+// Retire races Promote: it must not take the alias of the key whose tokens
+// live.
 func TestRetireRacesPromote(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake, a, b := rested(t)
 		c := fake.AddKey(types.KeySpecEccNistP256)
-		// A rotation whose last step is due, and the next one prepared, which the
-		// first version allowed.
+		// A rotation whose last step is due, and the next one prepared, which
+		// the first version allowed.
 		updateAlias(t, fake, "alias/jwt-next", b)
 		updateAlias(t, fake, "alias/jwt", b)
 		time.Sleep(2 * time.Hour)
@@ -449,8 +452,8 @@ func (p *pausing) UpdateAlias(ctx context.Context, in *kms.UpdateAliasInput, opt
 	return p.KMS.UpdateAlias(ctx, in, optFns...)
 }
 
-// A key is compromised: what marks it as revoked takes it out of every JWKS within a
-// refresh, and out of those of issuers that start.
+// A key is compromised: what marks it as revoked takes it out of every JWKS
+// within a refresh, and out of those of issuers that start.
 func TestCompromisedKeyLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake, a, b := rested(t)
@@ -528,8 +531,8 @@ func TestCronOfAllSteps(t *testing.T) {
 	})
 }
 
-// The max-age shrinks while refreshes fail, so that an issuer that is cut off does
-// not spread an old set for long.
+// The max-age shrinks while refreshes fail, so that an issuer that is cut off
+// does not spread an old set for long.
 func TestMaxAgeShrinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake, _, _ := rested(t)

@@ -8,10 +8,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/kmssign/kmssign/internal/answerlimit"
 )
 
-// revoke marks a key, replaces it if it signs, disables it, and points its aliases
-// to the signing key. First it sees that there is a key to sign with.
+// revoke marks a key, replaces it if it signs, disables it, and points its
+// aliases to the signing key. First it sees that there is a key to sign with.
 func (t *rotation) revoke(ctx context.Context, id string) error {
 	switch {
 	case id == "":
@@ -19,7 +21,7 @@ func (t *rotation) revoke(ctx context.Context, id string) error {
 	case isAlias(id):
 		return fmt.Errorf("the option Key is %q, want a key ID or a key ARN: an alias would name another key next time", id)
 	}
-	out, err := t.client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &id})
+	out, err := t.client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &id}, answerlimit.Option)
 	if err != nil {
 		return err
 	}
@@ -48,7 +50,7 @@ func (t *rotation) revoke(ctx context.Context, id string) error {
 	if !list.revoked {
 		mark := t.signing.name + "-revoked-" + aws.ToString(key.KeyId)
 		err := t.do("mark the key as revoked: create "+mark, func() error {
-			_, err := t.client.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &mark, TargetKeyId: key.Arn})
+			_, err := t.client.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &mark, TargetKeyId: key.Arn}, answerlimit.Option)
 			if _, exists := errors.AsType[*types.AlreadyExistsException](err); exists {
 				return nil
 			}
@@ -76,8 +78,8 @@ func (t *rotation) revoke(ctx context.Context, id string) error {
 	return nil
 }
 
-// replacement is the key to sign with in place of the signing key: one that verifiers
-// have and that no Retire is about to disable, or else a new one.
+// replacement is the key to sign with in place of the signing key: one that
+// verifiers have and that no Retire is about to disable, or else a new one.
 func (t *rotation) replacement(ctx context.Context) (keyARN string, isNew bool, err error) {
 	var sides []alias
 	switch t.state() {
@@ -88,8 +90,8 @@ func (t *rotation) replacement(ctx context.Context) (keyARN string, isNew bool, 
 		if err != nil && t.signing.usable() && !refused(err) {
 			return "", false, err
 		}
-		// While the signing key cannot sign, no Retire is taken, and issuers sign
-		// with the key that was replaced.
+		// While the signing key cannot sign, no Retire is taken, and issuers
+		// sign with the key that was replaced.
 		if err != nil || t.undoable() {
 			sides = []alias{*t.replaced(), t.next}
 			break

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/kmssign/kmssign/internal/jws"
 	"github.com/kmssign/kmssign/jwtkms"
 	"github.com/kmssign/kmssign/kmssigner"
 )
@@ -138,9 +139,9 @@ func (m *member) key() Key {
 // keys that never change, a key ID or ARN. It makes the first refresh and fails
 // if that fails: an issuer that starts without having seen the previous key,
 // because KMS did not answer for a moment, would deny that key's tokens. An
-// answer of KMS that an alias does not exist, or that its key cannot be used, is
-// not a failure as long as another alias of the ring names a key that can. ctx is
-// used only by New.
+// answer of KMS that an alias does not exist, or that its key cannot be used,
+// is not a failure as long as another alias of the ring names a key that can.
+// ctx is used only by New.
 //
 // It starts nothing: see [Ring.Run].
 func New(ctx context.Context, client Client, signing string, optFns ...func(*Options)) (*Ring, error) {
@@ -205,8 +206,8 @@ func (s *state) current() *member {
 	return s.order[0].member
 }
 
-// Current returns the key that signs, or the zero Key if every key is revoked. It
-// makes no call.
+// Current returns the key that signs, or the zero Key if every key is revoked.
+// It makes no call.
 func (r *Ring) Current() Key { return r.state.Load().current().key() }
 
 // Keys returns all keys that are published, ordered by KID. It makes no call.
@@ -220,8 +221,10 @@ func (r *Ring) Keys() []Key {
 
 // Keyfunc is a [jwt.Keyfunc] for the tokens of this Ring and of all others with
 // the same aliases. It returns the public key with the token's kid, if its
-// algorithm is the token's. An unknown kid or another algorithm is unverifiable
-// ([jwt.ErrTokenUnverifiable]). It never calls KMS.
+// algorithm is the token's. A token with an unknown kid, another algorithm, or
+// a header with crit (RFC 7515 section 4.1.11) or b64 (RFC 7797) is rejected
+// with [jwt.ErrTokenUnverifiable], because the Ring understands no extension.
+// Keyfunc never calls KMS.
 //
 //	jwt.Parse(compact, ring.Keyfunc)
 func (r *Ring) Keyfunc(token *jwt.Token) (any, error) {
@@ -231,10 +234,13 @@ func (r *Ring) Keyfunc(token *jwt.Token) (any, error) {
 	}
 	m, ok := r.state.Load().byKid[kid]
 	if !ok {
-		return nil, fmt.Errorf("keyring: no key has the kid %q", kid)
+		return nil, fmt.Errorf("keyring: no key has the kid %.100q", kid)
 	}
 	if alg := token.Method.Alg(); alg != m.method.Alg() {
 		return nil, fmt.Errorf("keyring: the token's alg is %s, the key's %s", alg, m.method.Alg())
+	}
+	if err := jws.CheckHeader(token.Header); err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
 	}
 	return m.signer.Public(), nil
 }

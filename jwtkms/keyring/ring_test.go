@@ -119,17 +119,57 @@ func TestKeyfuncRefuses(t *testing.T) {
 		return compact
 	}
 	kid := ring.Current().KID
+	extended := func(member string, value any) string {
+		token := jwt.New(jwtkms.RS256)
+		token.Header["kid"], token.Header[member] = kid, value
+		compact, err := token.SignedString(signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return compact
+	}
 	for reason, tt := range map[string]struct{ compact, want string }{
 		"no kid":                                 {sign(jwtkms.RS256, nil, signer), "the token has no kid"},
 		"a kid that is no string":                {sign(jwtkms.RS256, 7, signer), "the token has no kid"},
 		"an unknown kid":                         {sign(jwtkms.RS256, "other", signer), `no key has the kid "other"`},
 		"the right key, another alg of its kind": {sign(jwtkms.PS256, kid, signer), "the token's alg is PS256, the key's RS256"},
 		"the public key as an HMAC secret":       {sign(jwt.SigningMethodHS256, kid, []byte("public key")), "the token's alg is HS256"},
+		"an extension that must be understood":   {extended("crit", []string{"exp"}), "crit"},
+		"a payload that is not in base64url":     {extended("b64", false), "b64"},
 		"alg none":                               {sign(jwt.SigningMethodNone, kid, jwt.UnsafeAllowNoneSignatureType), "the token's alg is none"},
 	} {
 		_, err := jwt.Parse(tt.compact, ring.Keyfunc)
 		if !errors.Is(err, jwt.ErrTokenUnverifiable) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want ErrTokenUnverifiable and %q", reason, err, tt.want)
+		}
+	}
+}
+
+// TestLargeAnswer has KMS's endpoint answer with more than KMS ever does.
+func TestLargeAnswer(t *testing.T) {
+	for operation, size := range map[string]int{"GetPublicKey": 64 << 10, "ListAliases": 1 << 20} {
+		fake := kmstest.New()
+		createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
+		fake.Inject(kmstest.Match{Operation: operation}, kmstest.Respond(200, strings.Repeat(" ", size+1)))
+		if _, err := keyring.New(t.Context(), fake, "alias/jwt"); !errors.Is(err, kmssigner.ErrAnswerTooLarge) {
+			t.Errorf("%s: %v, want ErrAnswerTooLarge", operation, err)
+		}
+	}
+}
+
+// TestLifetimeErrors has exp as a date in the error, not as the float64 that
+// JSON makes of it.
+func TestLifetimeErrors(t *testing.T) {
+	fake := kmstest.New()
+	createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
+	ring := newRing(t, fake)
+	for exp, want := range map[any]string{
+		float64(1700000000): "exp is 2023-11-14T22:13:20Z, want it after now, ",
+		4102444800:          "exp is 2100-01-01T00:00:00Z, want at most 1h0m0s from now, ",
+		1e300:               "exp is 1e+300 seconds since 1970, want at most",
+	} {
+		if _, err := ring.Sign(t.Context(), jwt.MapClaims{"exp": exp}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("exp %v: %v, want %q", exp, err, want)
 		}
 	}
 }
@@ -244,7 +284,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// A key that two aliases name is one key, and a Ring may have a key ID for signing.
+// A key that two aliases name is one key, and a Ring may have a key ID for
+// signing.
 func TestNewWithKeyID(t *testing.T) {
 	fake := kmstest.New()
 	key := fake.AddKey(types.KeySpecEccNistP256)
@@ -260,8 +301,8 @@ func TestNewWithKeyID(t *testing.T) {
 	}
 }
 
-// A Ring that signs with a key ID knows that its key has propagated, and lets other
-// keys go like any other.
+// A Ring that signs with a key ID knows that its key has propagated, and lets
+// other keys go like any other.
 func TestKeyIDLetsOthersGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := kmstest.New()
@@ -328,8 +369,8 @@ func TestFailedRefreshKeepsTheKeys(t *testing.T) {
 	})
 }
 
-// The signing key is disabled while the next one still waits to propagate: the ring
-// changes over at once and says so.
+// The signing key is disabled while the next one still waits to propagate: the
+// ring changes over at once and says so.
 func TestUnusableKeyIsAbandoned(t *testing.T) {
 	fake := kmstest.New()
 	old, next := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
@@ -429,8 +470,8 @@ func TestStart(t *testing.T) {
 	})
 }
 
-// Where nobody refreshes for long, the old key goes on signing, and its tokens must
-// not lose it at the refresh that finds the new one.
+// Where nobody refreshes for long, the old key goes on signing, and its tokens
+// must not lose it at the refresh that finds the new one.
 func TestLateRefreshKeepsTheOldKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := kmstest.New()
@@ -457,7 +498,8 @@ func TestLateRefreshKeepsTheOldKey(t *testing.T) {
 	})
 }
 
-// A key that was unusable once and signs again is abandoned as late as any other.
+// A key that was unusable once and signs again is abandoned as late as any
+// other.
 func TestKeyBecomesUsableAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := kmstest.New()
@@ -584,8 +626,9 @@ func always(m *jwtkms.SigningMethod) func(crypto.PublicKey) (*jwtkms.SigningMeth
 	return func(crypto.PublicKey) (*jwtkms.SigningMethod, error) { return m, nil }
 }
 
-// The operator moves the alias and disables the old key, all between two refreshes. The
-// first token that KMS refuses makes the ring look, and is signed with the new key.
+// The operator moves the alias and disables the old key, all between two
+// refreshes. The first token that KMS refuses makes the ring look, and is
+// signed with the new key.
 func TestKeyDisabledBetweenRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := kmstest.New()
@@ -607,7 +650,8 @@ func TestKeyDisabledBetweenRefreshes(t *testing.T) {
 		if !strings.Contains(ring.Current().KeyARN, next) {
 			t.Errorf("signs with %s, want %s", ring.Current().KeyARN, next)
 		}
-		// With nothing to change over to, a ring does not ask KMS again and again.
+		// With nothing to change over to, a ring does not ask KMS again and
+		// again.
 		time.Sleep(time.Minute)
 		disable(t, fake, next)
 		before := fake.Calls("GetPublicKey")
@@ -622,7 +666,8 @@ func TestKeyDisabledBetweenRefreshes(t *testing.T) {
 	})
 }
 
-// A refusal that hits every key for a moment, or an error that is none, changes nothing.
+// A refusal that hits every key for a moment, or an error that is none, changes
+// nothing.
 func TestPassingErrorsChangeNoKey(t *testing.T) {
 	fake := kmstest.New()
 	old, next := fake.AddKey(types.KeySpecEccNistP256), fake.AddKey(types.KeySpecEccNistP256)
@@ -679,7 +724,8 @@ func createOnce(t *testing.T, fake *kmstest.KMS, alias, keyID string) {
 	}
 }
 
-// A key that lost its alias and got it back was not published by others meanwhile.
+// A key that lost its alias and got it back was not published by others
+// meanwhile.
 func TestKeyThatComesBackPropagatesAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := kmstest.New()
@@ -707,7 +753,8 @@ func TestKeyThatComesBackPropagatesAnew(t *testing.T) {
 	})
 }
 
-// An alias whose key cannot be published is no reason not to start, and is told once.
+// An alias whose key cannot be published is no reason not to start, and is told
+// once.
 func TestAliasesOfOtherKeys(t *testing.T) {
 	fake := kmstest.New(func(o *kmstest.Options) { o.DisabledHidesPublicKey = true })
 	createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
@@ -831,8 +878,8 @@ func TestHooks(t *testing.T) {
 	})
 }
 
-// While every key is revoked a Ring does not sign, and it looks at the aliases for a
-// new one.
+// While every key is revoked a Ring does not sign, and it looks at the aliases
+// for a new one.
 func TestEveryKeyRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake, a, b := rested(t)
@@ -852,7 +899,8 @@ func TestEveryKeyRevoked(t *testing.T) {
 		updateAlias(t, fake, "alias/jwt", b)
 		time.Sleep(11 * time.Second)
 		mustVerify(t, "a token of the new key", mustSign(t, ring, time.Minute), ring)
-		// A mark that was a mistake is deleted by hand. The key propagates anew.
+		// A mark that was a mistake is deleted by hand. The key propagates
+		// anew.
 		if _, err := fake.DeleteAlias(t.Context(), &kms.DeleteAliasInput{AliasName: aws.String("alias/jwt-revoked-" + a)}); err != nil {
 			t.Fatal(err)
 		}
@@ -915,8 +963,8 @@ func TestSignerOptionsFollowTheAliases(t *testing.T) {
 	}
 }
 
-// Refreshes begin nine tenths of an interval to one interval apart, however long they
-// take, and after failures sooner, and then as often.
+// Refreshes begin nine tenths of an interval to one interval apart, however
+// long they take, and after failures sooner, and then as often.
 func TestRunKeepsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := kmstest.New()

@@ -18,8 +18,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// aliases is where the three aliases point: "A" is the first key that the test has
-// seen, "B" the second and so on, "-" no alias.
+// aliases is where the three aliases point: "A" is the first key that the test
+// has seen, "B" the second and so on, "-" no alias.
 type observer struct {
 	fake *kmstest.KMS
 	seen []string
@@ -93,8 +93,8 @@ func (r *rotator) takes(step keyring.Step, changes int, optFns ...func(*keyring.
 	}
 }
 
-// refuses takes a step, which must fail with an error that contains want, and change
-// nothing.
+// refuses takes a step, which must fail with an error that contains want, and
+// change nothing.
 func (r *rotator) refuses(step keyring.Step, want string, optFns ...func(*keyring.RotateOptions)) error {
 	r.t.Helper()
 	before := r.aliases(r.t)
@@ -221,7 +221,8 @@ func TestRollback(t *testing.T) {
 	})
 }
 
-// A compromised key is replaced by one that every verifier knows, if there is one.
+// A compromised key is replaced by one that every verifier knows, if there is
+// one.
 func TestRevoke(t *testing.T) {
 	key := func(r *rotator, letter int) func(*keyring.RotateOptions) {
 		return func(o *keyring.RotateOptions) { o.Key = r.seen[letter] }
@@ -300,8 +301,8 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
-// Advance takes a ring through a year, one rotation a month, driven by a cron on three
-// replicas.
+// Advance takes a ring through a year, one rotation a month, driven by a cron
+// on three replicas.
 func TestAdvance(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rotator) {
 		const month = 30 * 24 * time.Hour
@@ -482,8 +483,8 @@ func TestInspect(t *testing.T) {
 	})
 }
 
-// breaking is a KMS of which one change fails, before or after it took effect, as in
-// a crash of the program.
+// breaking is a KMS of which one change fails, before or after it took effect,
+// as in a crash of the program.
 type breaking struct {
 	*kmstest.KMS
 	at    int // which change fails
@@ -527,7 +528,8 @@ func (b *breaking) DisableKey(ctx context.Context, in *kms.DisableKeyInput, optF
 	return out, err
 }
 
-// Whichever change a rotation is interrupted at, taking the step again finishes it.
+// Whichever change a rotation is interrupted at, taking the step again finishes
+// it.
 func TestRotateResumes(t *testing.T) {
 	for at := 1; at <= 7; at++ {
 		for _, after := range []bool{false, true} {
@@ -568,8 +570,8 @@ func TestRotateResumes(t *testing.T) {
 	}
 }
 
-// A ring that an earlier version has left, at rest or in the middle of a rotation,
-// goes on.
+// A ring that an earlier version has left, at rest or in the middle of a
+// rotation, goes on.
 func TestRotateGoesOnFromEarlierVersions(t *testing.T) {
 	for _, tt := range []struct {
 		name, next, prev string

@@ -46,9 +46,9 @@ const (
 	Advance Step = "advance"
 )
 
-// ErrTooEarly is returned by [Rotate] for a step that would make tokens fail if it
-// were taken now, and for one that another Rotate may be in the middle of. The
-// error says how long to wait.
+// ErrTooEarly is returned by [Rotate] for a step that would make tokens fail if
+// it were taken now, and for one that another Rotate may be in the middle of.
+// The error says how long to wait.
 var ErrTooEarly = errors.New("too early")
 
 // tooEarly is an ErrTooEarly that says how early.
@@ -72,8 +72,8 @@ type AdminClient interface {
 	DisableKey(context.Context, *kms.DisableKeyInput, ...func(*kms.Options)) (*kms.DisableKeyOutput, error)
 }
 
-// RotateOptions configures [Rotate] and [Inspect]. The zero value goes with a Ring
-// of zero [Options].
+// RotateOptions configures [Rotate] and [Inspect]. The zero value goes with a
+// Ring of zero [Options].
 type RotateOptions struct {
 	// Timing must be that of the issuers.
 	Timing
@@ -112,19 +112,20 @@ type RotateOptions struct {
 	Leftovers bool
 }
 
-// Rotate takes one step of the rotation of the key behind an alias and returns what
-// it did, one sentence for each change, or, in a dry run, would do. If there is
-// nothing to do, it returns nothing and no error: a step taken again does nothing,
-// and a step that was interrupted is finished. Prepare and Revoke may leave a key
-// without an alias behind if they are interrupted right after making it; its tag
-// tells it, see [RotateOptions.Leftovers].
+// Rotate takes one step of the rotation of the key behind an alias and returns
+// what it did, one sentence for each change, or, in a dry run, would do. If
+// there is nothing to do, it returns nothing and no error: a step taken again
+// does nothing, and a step that was interrupted is finished. Prepare and Revoke
+// may leave a key without an alias behind if they are interrupted right after
+// making it; its tag tells it, see [RotateOptions.Leftovers].
 //
-// It fails with [ErrTooEarly] if the step would make tokens fail now. Any number of
-// Rotates may run at a time: what they write is kept apart by the dates of the
-// aliases. A Rotate ends after 30 seconds for this reason, or with ctx.
+// It fails with [ErrTooEarly] if the step would make tokens fail now. Any
+// number of Rotates may run at a time: what they write is kept apart by the
+// dates of the aliases. A Rotate ends after 30 seconds for this reason, or with
+// ctx.
 //
-// The permissions are kms:DescribeKey, kms:ListAliases and kms:Sign, which is asked
-// for a dry run, and for the steps kms:CreateKey and kms:TagResource,
+// The permissions are kms:DescribeKey, kms:ListAliases and kms:Sign, which is
+// asked for a dry run, and for the steps kms:CreateKey and kms:TagResource,
 // kms:CreateAlias, also for aliases whose name continues with -next-* and
 // -revoked-*, kms:UpdateAlias and kms:DisableKey.
 func Rotate(ctx context.Context, client AdminClient, signing string, step Step, optFns ...func(*RotateOptions)) ([]string, error) {

@@ -2,5 +2,6 @@
 
 package keyring
 
-// smallScope is about how many schedules of each family run without KMSSIGN_FULL=1.
+// smallScope is about how many schedules of each family run without
+// KMSSIGN_FULL=1.
 const smallScope = 200

@@ -28,17 +28,17 @@ var ErrLifetime = errors.New("token lifetime")
 // errRevoked is the answer to Sign while there is no key left to sign with.
 var errRevoked = errors.New("every key of the ring is revoked")
 
-// Sign returns a compact JWT with the claims, signed with the current key, whose
-// kid is in the header. The claims must have an exp after now and at most
+// Sign returns a compact JWT with the claims, signed with the current key,
+// whose kid is in the header. The claims must have an exp after now and at most
 // [Timing.MaxLifetime] away, else the error is [ErrLifetime].
 //
-// Sign makes one Sign call to KMS. If KMS refuses to sign with the key, because it
-// is disabled for example, Sign makes a call with each other key of the ring until
-// one signs. It takes keys that have propagated first. If none of them signs, it
-// looks at the aliases again and takes any key that one of them names: tokens that
-// some verifiers cannot check yet are better than none. Tokens after that start
-// with the key that has signed. Errors of the Signer are wrapped; ctx bounds the
-// calls.
+// Sign makes one Sign call to KMS. If KMS refuses to sign with the key, because
+// it is disabled for example, Sign makes a call with each other key of the ring
+// until one signs. It takes keys that have propagated first. If none of them
+// signs, it looks at the aliases again and takes any key that one of them
+// names: tokens that some verifiers cannot check yet are better than none.
+// Tokens after that start with the key that has signed. Errors of the Signer
+// are wrapped; ctx bounds the calls.
 func (r *Ring) Sign(ctx context.Context, claims jwt.Claims) (string, error) {
 	exp, err := r.checkLifetime(claims)
 	if err != nil {
@@ -66,8 +66,8 @@ func (r *Ring) Sign(ctx context.Context, claims jwt.Claims) (string, error) {
 	return compact, nil
 }
 
-// signWithAnother signs with a key that takes the place of m, which KMS has refused
-// to use.
+// signWithAnother signs with a key that takes the place of m, which KMS has
+// refused to use.
 func (r *Ring) signWithAnother(ctx context.Context, s *state, m *member, refusal error, began time.Time, claims jwt.Claims, exp time.Time) (string, error) {
 	tried := []*member{m}
 	try := func(s *state, propagated bool) (compact string, err error, ended bool) {
@@ -114,8 +114,8 @@ func (r *Ring) leave(ctx context.Context, s *state, to candidate, refusal error)
 	r.announce(ctx, to.member, slog.LevelWarn, text, slog.Any("error", refusal))
 }
 
-// checkLifetime reads exp as the verifiers will, from the JSON: jwt.MapClaims, for
-// one, marshals an int64 and yet does not take it for a date.
+// checkLifetime reads exp as the verifiers will, from the JSON: jwt.MapClaims,
+// for one, marshals an int64 and yet does not take it for a date.
 func (r *Ring) checkLifetime(claims jwt.Claims) (exp time.Time, err error) {
 	data, err := json.Marshal(claims)
 	if err != nil {
@@ -138,12 +138,22 @@ func (r *Ring) checkLifetime(claims jwt.Claims) (exp time.Time, err error) {
 	now := time.Now()
 	switch {
 	case *seconds <= float64(now.Unix()):
-		// golang-jwt reads an exp of 0 as absent: that token would live for ever.
-		return exp, fmt.Errorf("%w: exp is %s, want it after now", ErrLifetime, members["exp"])
+		// golang-jwt reads an exp of 0 as absent: that token would live for
+		// ever.
+		return exp, fmt.Errorf("%w: exp is %s, want it after now, %s", ErrLifetime, date(*seconds), date(float64(now.Unix())))
 	case *seconds > float64(now.Add(r.opts.MaxLifetime).Unix()+1):
-		return exp, fmt.Errorf("%w: exp is %s, want at most %v from now", ErrLifetime, members["exp"], r.opts.MaxLifetime)
+		return exp, fmt.Errorf("%w: exp is %s, want at most %v from now, %s", ErrLifetime, date(*seconds), r.opts.MaxLifetime, date(float64(now.Unix())))
 	}
 	return time.Unix(int64(math.Ceil(*seconds)), 0), nil
+}
+
+// date formats a NumericDate (RFC 7519 section 2) for an error.
+func date(seconds float64) string {
+	const year9999 = 253402300799 // the last second that RFC 3339 can express
+	if seconds < 0 || seconds > year9999 {
+		return fmt.Sprintf("%g seconds since 1970", seconds)
+	}
+	return time.Unix(int64(seconds), 0).UTC().Format(time.RFC3339)
 }
 
 // sign signs with m. It first notes how long m must stay published.

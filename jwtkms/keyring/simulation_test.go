@@ -32,11 +32,12 @@ import (
 )
 
 // The simulation: two issuers, an operator who rotates the key, verifiers whose
-// caches are as stale as Cache-Control allows and who never ask twice for an unknown
-// kid, and 64 signers. Issuers crash and restart, at any time and right after each step
-// of the operator, KMS is slow, refreshes fail for a while, the operator is early, and
-// KMS's clock differs from the issuers'. It runs on a fake clock, so that half an hour
-// takes milliseconds, and every choice follows from the seed.
+// caches are as stale as Cache-Control allows and who never ask twice for an
+// unknown kid, and 64 signers. Issuers crash and restart, at any time and right
+// after each step of the operator, KMS is slow, refreshes fail for a while, the
+// operator is early, and KMS's clock differs from the issuers'. It runs on a
+// fake clock, so that half an hour takes milliseconds, and every choice follows
+// from the seed.
 const (
 	refreshInterval = time.Minute
 	maxAge          = 2 * time.Minute
@@ -49,8 +50,8 @@ const (
 	verifiers        = 8
 )
 
-// link is an issuer's way to KMS: slow, out of order at times, and with a clock that
-// is not this machine's.
+// link is an issuer's way to KMS: slow, out of order at times, and with a clock
+// that is not this machine's.
 type link struct {
 	*kmstest.KMS
 	rng     *lockedRand
@@ -203,8 +204,8 @@ func (w *world) start(i int) {
 	w.running.Go(func() { ring.Run(ctx) })
 }
 
-// sign issues a token somewhere and has it verified at once and shortly before it
-// expires.
+// sign issues a token somewhere and has it verified at once and shortly before
+// it expires.
 func (w *world) sign() {
 	issuer := w.issuers[w.rng.intN(2)].Load()
 	lifetime := time.Second + w.rng.upTo(maxLifetime-time.Second)
@@ -267,7 +268,8 @@ func (w *world) operate() {
 	}
 }
 
-// simulate runs one schedule and counts the tokens and the verifications that failed.
+// simulate runs one schedule and counts the tokens and the verifications that
+// failed.
 func simulate(t *testing.T, seed uint64, s schedule) (tokens, failed int64) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, rng: &lockedRand{r: rand.New(rand.NewPCG(seed, 0))}, fake: kmstest.New(), schedule: s}
@@ -339,8 +341,8 @@ func losesNone(t *testing.T, seeds int, s schedule) {
 	t.Logf("%d schedules, %d tokens", seeds, tokens)
 }
 
-// Without the propagation delay, and with an operator who is always early, tokens
-// fail: if none did, the simulation would show nothing.
+// Without the propagation delay, and with an operator who is always early,
+// tokens fail: if none did, the simulation would show nothing.
 func TestRotationWithoutDelayLosesTokens(t *testing.T) {
 	var all, lost int64
 	for seed := range uint64(10) {

@@ -118,21 +118,21 @@ func throttle(err error) bool {
 	return ok && apiErr.ErrorCode() == "ThrottlingException"
 }
 
-// The soak: two issuers under load while one request in eight goes wrong in one of five
-// ways, the key is rotated, and for a minute and a half KMS is away. Every token that was
-// issued must verify, at once and later, by verifiers with stale caches; every failure
-// must be an error to branch on; and each request that KMS saw must be in the count of
-// what became of the tokens.
+// The soak: two issuers under load while one request in eight goes wrong in one
+// of five ways, the key is rotated, and for a minute and a half KMS is away.
+// Every token that was issued must verify, at once and later, by verifiers with
+// stale caches; every failure must be an error to branch on; and each request
+// that KMS saw must be in the count of what became of the tokens.
 //
-// It runs on a fake clock, so that hanging, the SDK's own waits between attempts and an
-// hour cost nothing. The seed decides what goes wrong and when; which token it hits is
-// the scheduler's choice.
+// It runs on a fake clock, so that hanging, the SDK's own waits between
+// attempts and an hour cost nothing. The seed decides what goes wrong and when;
+// which token it hits is the scheduler's choice.
 func TestSoak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { soak(t, 1) })
 }
 
-// dryRunsApart answers dry runs of Sign itself, so that every Sign request that KMS
-// sees is for a token.
+// dryRunsApart answers dry runs of Sign itself, so that every Sign request that
+// KMS sees is for a token.
 type dryRunsApart struct{ *kmstest.KMS }
 
 func (d dryRunsApart) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(*kms.Options)) (*kms.SignOutput, error) {

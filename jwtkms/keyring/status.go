@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/kmssign/kmssign/internal/answerlimit"
 )
 
 // State says how far a rotation is. It follows from what the aliases of a ring
@@ -54,8 +56,8 @@ type Status struct {
 	Leftovers []string
 }
 
-// AliasStatus is one alias of a ring and the key that it names. KeyARN is empty if
-// the alias does not exist.
+// AliasStatus is one alias of a ring and the key that it names. KeyARN is empty
+// if the alias does not exist.
 type AliasStatus struct {
 	Name     string
 	KeyARN   string
@@ -65,8 +67,8 @@ type AliasStatus struct {
 	Revoked  bool
 }
 
-// InspectClient is the part of the KMS API that [Inspect] calls. *kms.Client and
-// *kmstest.KMS satisfy it.
+// InspectClient is the part of the KMS API that [Inspect] calls. *kms.Client
+// and *kmstest.KMS satisfy it.
 type InspectClient interface {
 	DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error)
 	ListAliases(context.Context, *kms.ListAliasesInput, ...func(*kms.Options)) (*kms.ListAliasesOutput, error)
@@ -76,9 +78,10 @@ type InspectClient interface {
 }
 
 // Inspect returns where the rotation of the key behind an alias is. It changes
-// nothing: it makes a DescribeKey call for each alias, a ListAliases call for each
-// key, and up to two dry runs of Sign. With [RotateOptions.Leftovers] it makes
-// ListKeys calls, and up to two more for each key of the account in the Region.
+// nothing: it makes a DescribeKey call for each alias, a ListAliases call for
+// each key, and up to two dry runs of Sign. With [RotateOptions.Leftovers] it
+// makes ListKeys calls, and up to two more for each key of the account in the
+// Region.
 func Inspect(ctx context.Context, client InspectClient, signing string, optFns ...func(*RotateOptions)) (Status, error) {
 	var opts RotateOptions
 	for _, fn := range optFns {
@@ -179,7 +182,7 @@ func dryRun(ctx context.Context, client interface {
 	_, err := client.Sign(ctx, &kms.SignInput{
 		KeyId: key.Arn, Message: []byte("dry run"), MessageType: types.MessageTypeRaw,
 		SigningAlgorithm: algorithm, DryRun: aws.Bool(true),
-	})
+	}, answerlimit.Option)
 	if _, ok := errors.AsType[*types.DryRunOperationException](err); ok {
 		return nil
 	}
@@ -194,12 +197,12 @@ func leftovers(ctx context.Context, client InspectClient, signing string) ([]str
 	var found []string
 	pages := kms.NewListKeysPaginator(client, &kms.ListKeysInput{})
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+		page, err := pages.NextPage(ctx, answerlimit.ListingOption)
 		if err != nil {
 			return nil, err
 		}
 		for _, key := range page.Keys {
-			tags, err := client.ListResourceTags(ctx, &kms.ListResourceTagsInput{KeyId: key.KeyId})
+			tags, err := client.ListResourceTags(ctx, &kms.ListResourceTagsInput{KeyId: key.KeyId}, answerlimit.Option)
 			if _, no := unusable(err); no {
 				continue // another team's
 			}
@@ -218,7 +221,7 @@ func leftovers(ctx context.Context, client InspectClient, signing string) ([]str
 			if len(list.ages) > 0 {
 				continue
 			}
-			out, err := client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: key.KeyId})
+			out, err := client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: key.KeyId}, answerlimit.Option)
 			if err != nil {
 				return nil, err
 			}

@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/kmssign/kmssign/internal/answerlimit"
 )
 
 func (t *rotation) prepare(ctx context.Context) error {
@@ -60,7 +62,7 @@ func (t *rotation) makeKey(ctx context.Context) (keyARN string, err error) {
 		}
 	}
 	err = t.do(fmt.Sprintf("create %s, so that nobody else makes a key", lock), func() error {
-		_, err := t.client.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &lock, TargetKeyId: t.signing.key.Arn})
+		_, err := t.client.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &lock, TargetKeyId: t.signing.key.Arn}, answerlimit.Option)
 		if _, exists := errors.AsType[*types.AlreadyExistsException](err); exists {
 			return &tooEarly{"another Rotate is making a key", t.opts.window()}
 		}
@@ -71,7 +73,7 @@ func (t *rotation) makeKey(ctx context.Context) (keyARN string, err error) {
 	}
 	in := t.newKey()
 	err = t.do(fmt.Sprintf("create a key of spec %s", in.KeySpec), func() error {
-		out, err := t.client.CreateKey(ctx, &in)
+		out, err := t.client.CreateKey(ctx, &in, answerlimit.Option)
 		if err == nil {
 			keyARN = aws.ToString(out.KeyMetadata.Arn)
 		}
@@ -205,9 +207,9 @@ func (t *rotation) replaced() *alias {
 	return &t.previous
 }
 
-// retireReplaced disables the key that was replaced last and points its alias to the
-// signing key, in this order: an alias that was moved would hide a key that is not
-// disabled.
+// retireReplaced disables the key that was replaced last and points its alias
+// to the signing key, in this order: an alias that was moved would hide a key
+// that is not disabled.
 func (t *rotation) retireReplaced(ctx context.Context) error {
 	side := t.replaced()
 	if err := t.disable(ctx, side.key); err != nil {
@@ -266,7 +268,8 @@ func (t *rotation) apart(a alias) error {
 	return t.wait(a.name+" was moved a moment ago", t.opts.window()-a.age)
 }
 
-// held refuses a step while the tokens of the key that was replaced last may live.
+// held refuses a step while the tokens of the key that was replaced last may
+// live.
 func (t *rotation) held() error {
 	return t.wait("the tokens of the previous key have not expired yet", t.opts.hold()-t.heldFor())
 }
@@ -291,11 +294,11 @@ func (t *rotation) signs(ctx context.Context, a alias) error {
 func (t *rotation) point(ctx context.Context, a alias, keyARN string) error {
 	return t.do(fmt.Sprintf("point %s to %s", a.name, keyARN), func() error {
 		create := func() error {
-			_, err := t.client.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &a.name, TargetKeyId: &keyARN})
+			_, err := t.client.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &a.name, TargetKeyId: &keyARN}, answerlimit.Option)
 			return err
 		}
 		update := func() error {
-			_, err := t.client.UpdateAlias(ctx, &kms.UpdateAliasInput{AliasName: &a.name, TargetKeyId: &keyARN})
+			_, err := t.client.UpdateAlias(ctx, &kms.UpdateAliasInput{AliasName: &a.name, TargetKeyId: &keyARN}, answerlimit.Option)
 			return err
 		}
 		if a.key != nil {
@@ -315,7 +318,7 @@ func (t *rotation) disable(ctx context.Context, key *types.KeyMetadata) error {
 		return nil
 	}
 	return t.do("disable "+aws.ToString(key.Arn), func() error {
-		_, err := t.client.DisableKey(ctx, &kms.DisableKeyInput{KeyId: key.Arn})
+		_, err := t.client.DisableKey(ctx, &kms.DisableKeyInput{KeyId: key.Arn}, answerlimit.Option)
 		return err
 	})
 }

@@ -20,11 +20,11 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// The story of a rotation with the default times: an issuer looks at the aliases
-// every five minutes, verifiers may cache keys for five minutes, tokens live for up to
-// an hour. Two issuers sign, and two verifiers check what they have signed: Eager
-// fetches the keys whenever it may, Lazy only when it must. Neither asks again for a
-// kid that it does not know.
+// The story of a rotation with the default times: an issuer looks at the
+// aliases every five minutes, verifiers may cache keys for five minutes, tokens
+// live for up to an hour. Two issuers sign, and two verifiers check what they
+// have signed: Eager fetches the keys whenever it may, Lazy only when it must.
+// Neither asks again for a kid that it does not know.
 func TestStory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStory(t)
@@ -173,7 +173,8 @@ func (s *story) wrong(format string, args ...any) {
 	s.Errorf("%s\n"+format, append([]any{strings.Join(s.chapter, "\n")}, args...)...)
 }
 
-// sleep lets time pass, in which tokens are signed and checked every thirty seconds.
+// sleep lets time pass, in which tokens are signed and checked every thirty
+// seconds.
 func (s *story) sleep(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		time.Sleep(min(30*time.Second, time.Until(end)))

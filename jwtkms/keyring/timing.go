@@ -84,7 +84,8 @@ func (t *Timing) settle() time.Duration {
 }
 
 // hold is how long the tokens of a key can be out after another has taken its
-// place: the last issuer changes over after settle, and its last token lives on.
+// place: the last issuer changes over after settle, and its last token lives
+// on.
 func (t *Timing) hold() time.Duration { return t.settle() + t.MaxLifetime }
 
 // window keeps steps apart that must not meet: what a step has written is seen,

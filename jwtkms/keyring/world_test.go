@@ -23,15 +23,15 @@ import (
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
-// The world of the explorer: a KMS in memory, issuers on the real Ring and its Run,
-// operators on the real Rotate, hands that move aliases, and a symbolic verifier.
-// It runs on the fake clock of a synctest bubble. Every actor has its own phase of
-// a microsecond, so that no two events happen at once and a schedule always runs
-// the same way.
+// The world of the explorer: a KMS in memory, issuers on the real Ring and its
+// Run, operators on the real Rotate, hands that move aliases, and a symbolic
+// verifier. It runs on the fake clock of a synctest bubble. Every actor has its
+// own phase of a microsecond, so that no two events happen at once and a
+// schedule always runs the same way.
 
-// scope is the timing of the explorer. Nothing in it is spare: KMS is late by up
-// to Slack (or issuers take half of it for a refresh and KMS the other half), and
-// refreshes may fail for F.
+// scope is the timing of the explorer. Nothing in it is spare: KMS is late by
+// up to Slack (or issuers take half of it for a refresh and KMS the other
+// half), and refreshes may fail for F.
 var scope = Timing{
 	RefreshInterval:  60 * time.Second,
 	MaxAge:           90 * time.Second,
@@ -60,8 +60,8 @@ type script struct {
 	Strict bool // tokens count that a starting issuer signs although no key has propagated
 }
 
-// An act happens at a time: "start x", "kill x", a step, "revoke A", or a hand that
-// moves: "point next B", "delete prev", "disable A", "enable A", "deny A",
+// An act happens at a time: "start x", "kill x", a step, "revoke A", or a hand
+// that moves: "point next B", "delete prev", "disable A", "enable A", "deny A",
 // "allow A", "nosign A", "dying A". A step may pause before its nth call, or be
 // killed before or after it.
 type act struct {
@@ -250,8 +250,8 @@ func (w *world) newKey() *xkey {
 	return k
 }
 
-// base makes the ring at the beginning, and the tokens that issuers before it can
-// have signed at the latest.
+// base makes the ring at the beginning, and the tokens that issuers before it
+// can have signed at the latest.
 func (w *world) base() {
 	now := w.t0
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
