@@ -30,21 +30,14 @@ func (t *rotation) revoke(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	signing, isNew := t.signing.arn(), false
+	signing := t.signing.arn()
 	if signing == aws.ToString(key.Arn) {
-		if signing, isNew, err = t.replacement(ctx); err != nil {
+		if signing, err = t.replacement(ctx); err != nil {
 			return err
 		}
 	} else if !t.opts.Force {
 		if err := t.signs(ctx, t.signing); err != nil {
 			return fmt.Errorf("the signing key cannot take over: %w", err)
-		}
-	}
-	if isNew {
-		// Before the mark: no other alias names it, and issuers would be left
-		// without a key.
-		if err := t.point(ctx, t.signing, signing); err != nil {
-			return err
 		}
 	}
 	if !list.revoked {
@@ -60,7 +53,7 @@ func (t *rotation) revoke(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	if signing != t.signing.arn() && !isNew {
+	if signing != t.signing.arn() {
 		if err := t.point(ctx, t.signing, signing); err != nil {
 			return err
 		}
@@ -80,7 +73,7 @@ func (t *rotation) revoke(ctx context.Context, id string) error {
 
 // replacement is the key to sign with in place of the signing key: one that
 // verifiers have and that no Retire is about to disable, or else a new one.
-func (t *rotation) replacement(ctx context.Context) (keyARN string, isNew bool, err error) {
+func (t *rotation) replacement(ctx context.Context) (keyARN string, err error) {
 	var sides []alias
 	switch t.state() {
 	case Prepared:
@@ -88,7 +81,7 @@ func (t *rotation) replacement(ctx context.Context) (keyARN string, isNew bool, 
 	case Promoted, RolledBack, Mixed:
 		err := t.signs(ctx, t.signing)
 		if err != nil && t.signing.usable() && !refused(err) {
-			return "", false, err
+			return "", err
 		}
 		// While the signing key cannot sign, no Retire is taken, and issuers
 		// sign with the key that was replaced.
@@ -100,10 +93,10 @@ func (t *rotation) replacement(ctx context.Context) (keyARN string, isNew bool, 
 		// disables it. So it is retired first.
 		mixed := t.state() == Mixed
 		if err := t.held(); err != nil {
-			return "", false, err
+			return "", err
 		}
 		if err := t.retireReplaced(ctx); err != nil {
-			return "", false, err
+			return "", err
 		}
 		if mixed {
 			sides = []alias{t.next}
@@ -115,12 +108,19 @@ func (t *rotation) replacement(ctx context.Context) (keyARN string, isNew bool, 
 		}
 		err := t.signs(ctx, side)
 		if err == nil {
-			return side.arn(), false, nil
+			return side.arn(), nil
 		}
 		if side.usable() && !refused(err) {
-			return "", false, err
+			return "", err
 		}
 	}
 	keyARN, err = t.makeKey(ctx)
-	return keyARN, true, err
+	if err != nil || t.next.key != nil && !t.next.is(t.signing) {
+		return keyARN, err
+	}
+	// Named before the old one is marked, or an issuer that refreshes in
+	// between would be left without a key.
+	err = t.point(ctx, t.next, keyARN)
+	t.next.key = nil // it is where it belongs
+	return keyARN, err
 }

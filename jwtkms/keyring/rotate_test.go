@@ -253,8 +253,8 @@ func TestRevoke(t *testing.T) {
 		inBubble(t, func(t *testing.T, r *rotator) {
 			time.Sleep(time.Hour)
 			ring := mustNew(t, r.fake)
-			r.takes(keyring.Revoke, 5, key(r, 0)) // lock, key, mark, promote, disable
-			r.at("B - -")
+			r.takes(keyring.Revoke, 6, key(r, 0)) // lock, key, next alias, mark, promote, disable
+			r.at("B B -")
 			mustRefresh(t, ring)
 			signsAndServes(t, ring, r, 1, 1)
 		})

@@ -181,8 +181,9 @@ type world struct {
 	aliases map[string][]version
 	issuers []*issuer
 	ghosts  []signing
-	made    int  // keys
-	hands   bool // somebody else than an operator has done something
+	killed  map[string]string // by step: the key of one that was killed
+	made    int               // keys
+	hands   bool              // somebody else than an operator has done something
 	actors  sync.WaitGroup
 	badMu   sync.Mutex // guards bad
 	bad     []string
@@ -303,7 +304,7 @@ func (w *world) base() {
 
 // run runs a script in a synctest bubble and returns what was wrong.
 func (s script) run() (*world, []string) {
-	w := &world{script: s, t0: time.Now(), keys: map[byte]*xkey{}, aliases: map[string][]version{}}
+	w := &world{script: s, t0: time.Now(), keys: map[byte]*xkey{}, aliases: map[string][]version{}, killed: map[string]string{}}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	w.base()
 	acts := slices.Clone(s.Acts)
@@ -554,6 +555,11 @@ func (w *world) operate(n int, a act, word []string) {
 		if name := long(key); name != "" {
 			w.mu.Lock()
 			key = string(w.names(name, time.Now()).target)
+			if killed := w.killed[a.Do]; killed != "" {
+				key = killed // the step is taken again
+			} else if a.Kill != 0 {
+				w.killed[a.Do] = key
+			}
 			w.mu.Unlock()
 		}
 	}
