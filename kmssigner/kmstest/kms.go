@@ -35,6 +35,12 @@
 // another Region, where ReplicateKey puts the replicas of multi-Region keys. To
 // make a Region fail, inject [Reset] into every call, or close its Server.
 //
+// # Given keys and state
+//
+// [KMS.AddPrivateKey] adds a key of given material under a given key ID, so
+// that a JWKS stays the same. [Open] returns a KMS that keeps its state in a
+// file.
+//
 // # Sources
 //
 // Error codes, texts and the order of checks follow public recordings of KMS.
@@ -108,7 +114,8 @@ type Options struct {
 	DisabledHidesPublicKey bool
 }
 
-// KMS is a fake of KMS in one account and one Region. It is returned by [New].
+// KMS is a fake of KMS in one account and one Region. It is returned by [New]
+// and [Open].
 // It is also an [http.Handler] that serves the protocol of KMS.
 //
 // A KMS is safe for concurrent use.
@@ -173,18 +180,21 @@ func newKMS(o Options, a *account) *KMS {
 // The usage of the key is SIGN_VERIFY if the spec allows it, and otherwise the
 // only usage that the spec allows, such as GENERATE_VERIFY_MAC for an HMAC key.
 // For other usages, call CreateKey. AddKey panics if spec is not a key spec of
-// KMS, or is SM2 outside the China Regions. The call is not recorded, and
-// faults do not apply to it.
+// KMS, is SM2 outside the China Regions, or the state file of [Open] cannot be
+// written. The call is not recorded, and faults do not apply to it.
+// [KMS.AddPrivateKey] adds a key of given material.
 func (k *KMS) AddKey(spec types.KeySpec) string {
 	s, ok := specs[spec]
 	if !ok {
 		panic(fmt.Sprintf("kmstest: AddKey: unknown key spec %q", spec))
 	}
-	metadata, err := k.addKey(&kms.CreateKeyInput{KeySpec: spec, KeyUsage: s.usages[0]})
+	out, err := k.durably("AddKey", func() (any, error) {
+		return k.addKey(&kms.CreateKeyInput{KeySpec: spec, KeyUsage: s.usages[0]})
+	})
 	if err != nil {
 		panic(fmt.Sprintf("kmstest: AddKey(%q): %v", spec, err))
 	}
-	return aws.ToString(metadata.KeyId)
+	return aws.ToString(out.(*types.KeyMetadata).KeyId)
 }
 
 // arn returns the ARN of a resource of this account and Region.

@@ -142,7 +142,7 @@ func (c *call) serve(ctx context.Context, op operation, denied error) (*response
 // run runs the operation, applies the change functions of effects to its output
 // and encodes it.
 func (c *call) run(op operation, effects []Effect) ([]byte, error) {
-	out, err := op.run(c.k, c.in)
+	out, err := c.k.durably(c.operation, func() (any, error) { return op.run(c.k, c.in) })
 	if err != nil || out == nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 type account struct {
 	mu      sync.Mutex      // guards regions and the state of every KMS in it
 	regions map[string]*KMS // by name of the Region
+	state   *state          // nil without a state file
 }
 
 // Region returns the fake for the same account as k in the Region with the

@@ -61,8 +61,23 @@ func testPrime(bits, i int) *big.Int {
 // rsaPairs records the pairs of primes that the process has used.
 var rsaPairs = struct {
 	sync.Mutex
-	start, used map[int]int // by size of the modulus in bits
-}{start: map[int]int{}, used: map[int]int{}}
+	start, used map[int]int     // by size of the modulus in bits
+	taken       map[string]bool // moduli that were loaded from state files
+}{start: map[int]int{}, used: map[int]int{}, taken: map[string]bool{}}
+
+// takeRSAModulus makes testRSAKey avoid a modulus that another process may have
+// made.
+func takeRSAModulus(n *big.Int) {
+	rsaPairs.Lock()
+	defer rsaPairs.Unlock()
+	rsaPairs.taken[string(n.Bytes())] = true
+}
+
+func isTakenRSAModulus(n *big.Int) bool {
+	rsaPairs.Lock()
+	defer rsaPairs.Unlock()
+	return rsaPairs.taken[string(n.Bytes())]
+}
 
 // nextPair returns the indexes of two different primes for a modulus of a size.
 // It returns each pair once, and then false. Pair number c is i and i+d modulo
@@ -85,19 +100,24 @@ func nextPair(bits int) (i, j int, ok bool) {
 	return i, (i + 1 + c/n) % n, true
 }
 
-// testRSAKey returns a key whose modulus the process has not used before.
+// testRSAKey returns a key whose modulus the process has neither used nor loaded
+// before.
 func testRSAKey(bits int) (*rsa.PrivateKey, error) {
 	i, j, ok := nextPair(bits)
 	if !ok {
 		return rsa.GenerateKey(rand.Reader, bits)
 	}
 	p, q := testPrime(bits/2, i), testPrime(bits/2, j)
+	n := new(big.Int).Mul(p, q)
+	if isTakenRSAModulus(n) {
+		return testRSAKey(bits)
+	}
 	one := big.NewInt(1)
 	p1, q1 := new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
 	// d = 1/e modulo lcm(p-1, q-1)
 	lcm := new(big.Int).Div(new(big.Int).Mul(p1, q1), new(big.Int).GCD(nil, nil, p1, q1))
 	key := &rsa.PrivateKey{
-		PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: 65537},
+		PublicKey: rsa.PublicKey{N: n, E: 65537},
 		D:         new(big.Int).ModInverse(big.NewInt(65537), lcm),
 		Primes:    []*big.Int{p, q},
 	}
