@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -48,11 +51,11 @@ func TestVectors(t *testing.T) {
 			t.Fatal(err)
 		}
 		a := authorization{date: "20150830", region: "us-east-1", service: tt.service, terminator: "aws4_request"}
-		canonical, err := canonicalRequest(r, strings.Split(tt.signed, ";"), nil)
-		if err != nil {
+		canonical := sha256.New()
+		if err := writeCanonicalRequest(canonical, r, strings.Split(tt.signed, ";"), nil); err != nil {
 			t.Fatal(err)
 		}
-		got := a.sign(secret, "20150830T123600Z", canonical)
+		got := a.sign(secret, "20150830T123600Z", canonical.Sum(nil))
 		if got != tt.signature {
 			t.Errorf("%s: signature %s, want %s", tt.name, got, tt.signature)
 		}
@@ -163,6 +166,134 @@ func TestRefusals(t *testing.T) {
 	expired.Credentials.CanExpire, expired.Credentials.Expires = true, now.Add(-time.Minute)
 	if err := expired.Verify(signed(t, http.MethodPost, target, body, now, verifier.Credentials, verifier.Service, verifier.Region), []byte(body)); err == nil || !strings.Contains(err.Error(), "ExpiredTokenException") {
 		t.Errorf("expired credentials: %v", err)
+	}
+}
+
+// TestHeaderValues compares canonical headers with the ones that the rule in the
+// IAM User Guide gives: values trimmed, runs of spaces as one, joined by commas.
+func TestHeaderValues(t *testing.T) {
+	for _, tt := range []struct {
+		values []string
+		want   string
+	}{
+		{nil, "a:\n"},
+		{[]string{""}, "a:\n"},
+		{[]string{"x"}, "a:x\n"},
+		{[]string{"  x   y  "}, "a:x y\n"},
+		{[]string{"x", "y z"}, "a:x,y z\n"},
+		{[]string{"", "", "y"}, "a:,,y\n"},
+		{[]string{"x", " "}, "a:x,\n"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header["A"] = tt.values
+		var b strings.Builder
+		if err := writeCanonicalRequest(&b, r, []string{"a"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if want := "GET\n/\n\n" + tt.want + "\na\n"; !strings.HasPrefix(b.String(), want) {
+			t.Errorf("%q: %q, want %q", tt.values, &b, want)
+		}
+	}
+}
+
+// TestSignedHeaders has forms of SignedHeaders that name a header twice, or
+// could.
+func TestSignedHeaders(t *testing.T) {
+	good := signed(t, http.MethodPost, "/", "", time.Now(), verifier.Credentials, verifier.Service, verifier.Region)
+	header := good.Header.Get("Authorization")
+	for _, tt := range []struct{ reason, old, new string }{
+		{"twice", ";host;", ";host;host;"},
+		{"twice, not next to each other", ";x-amz-date", ";x-amz-date;host"},
+		{"in upper case", ";host;", ";Host;"},
+		{"in both cases", "=content-type;", "=HOST;content-type;"},
+		{"unsorted", ";host;x-amz-date", ";x-amz-date;host"},
+		{"empty names", ";host;", ";;host;"},
+	} {
+		bad := strings.Replace(header, tt.old, tt.new, 1)
+		if bad == header {
+			t.Fatalf("%s: no %s in %s", tt.reason, tt.old, header)
+		}
+		good.Header.Set("Authorization", bad)
+		err, ok := errors.AsType[smithy.APIError](verifier.Verify(good, nil))
+		if !ok || err.ErrorCode() != "IncompleteSignatureException" || !strings.HasPrefix(err.ErrorMessage(), "SignedHeaders must") {
+			t.Errorf("%s: %v", tt.reason, err)
+		}
+	}
+}
+
+// TestCost verifies requests of 800 kB that are built to cost more than their
+// size. It counts bytes that are allocated, which grow with the work.
+func TestCost(t *testing.T) {
+	const size = 800_000
+	date := time.Now().UTC().Format(amzDate)
+	long := strings.Repeat("x", size/2)
+	distinct := func(n int, format string) []string {
+		var names []string
+		for i := range n {
+			names = append(names, fmt.Sprintf(format, i))
+		}
+		return names
+	}
+	for _, tt := range []struct {
+		reason  string
+		signed  []string
+		headers map[string]string
+		query   string
+	}{
+		{"one long header many times", slices.Repeat([]string{"a"}, size/4), map[string]string{"A": long}, ""},
+		{"a long header in each spelling", []string{"AAAA", "AAAa", "AAaA", "AAaa", "AaAA", "aaaa"}, map[string]string{"Aaaa": long}, ""},
+		{"many names", append(distinct(size/9, "a%07d"), "host"), map[string]string{"A": "x"}, ""},
+		{"many spaces", []string{"a", "host", "x-amz-date", "x-amz-security-token"}, map[string]string{"A": strings.Repeat("x ", size/2)}, ""},
+		{"many parameters", []string{"host", "x-amz-date", "x-amz-security-token"}, nil, strings.Repeat("a&", size/2)},
+		{"many escapes", []string{"host", "x-amz-date", "x-amz-security-token"}, nil, strings.Repeat("%20", size/3)},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/?"+tt.query, nil)
+		for name, value := range tt.headers {
+			r.Header.Set(name, value)
+		}
+		r.Header.Set("X-Amz-Date", date)
+		r.Header.Set("X-Amz-Security-Token", "token")
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKID/"+date[:8]+"/eu-central-1/execute-api/aws4_request, SignedHeaders="+strings.Join(tt.signed, ";")+", Signature=00")
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		err := verifier.Verify(r, nil)
+		took := time.Since(start)
+		runtime.ReadMemStats(&after)
+		allocated := (after.TotalAlloc - before.TotalAlloc) / 1000
+		t.Logf("%s: %d kB allocated, %v: %.60v", tt.reason, allocated, took.Round(time.Microsecond), err)
+		if err == nil || allocated > 40*size/1000 {
+			t.Errorf("%s: %d kB allocated for %d kB, %v", tt.reason, allocated, size/1000, err)
+		}
+	}
+}
+
+// TestAnyCredentials accepts other credentials, in the Region and at the time of
+// the verifier.
+func TestAnyCredentials(t *testing.T) {
+	anyone := Verifier{Service: verifier.Service, Region: verifier.Region, AnyCredentials: true}
+	now := time.Now()
+	for _, creds := range []aws.Credentials{
+		{AccessKeyID: "test", SecretAccessKey: "test"},
+		{AccessKeyID: "ASIA", SecretAccessKey: "x", SessionToken: "left by SSO"},
+	} {
+		r := signed(t, http.MethodPost, "/", "", now, creds, anyone.Service, anyone.Region)
+		if err := anyone.Verify(r, nil); err != nil {
+			t.Error(err)
+		}
+		if got := ScopeRegion(r); got != anyone.Region {
+			t.Errorf("Region %q", got)
+		}
+		if err := anyone.Verify(signed(t, http.MethodPost, "/", "", now.Add(-time.Hour), creds, anyone.Service, anyone.Region), nil); err == nil {
+			t.Error("an old request verifies")
+		}
+		if err := anyone.Verify(signed(t, http.MethodPost, "/", "", now, creds, anyone.Service, "eu-west-1"), nil); err == nil {
+			t.Error("a request to another Region verifies")
+		}
+	}
+	unsigned := httptest.NewRequest(http.MethodPost, "/", nil)
+	if err := anyone.Verify(unsigned, nil); err == nil || ScopeRegion(unsigned) != "" {
+		t.Errorf("unsigned: %v", err)
 	}
 }
 
