@@ -32,8 +32,10 @@
 // # Regions
 //
 // A KMS is one account in one Region. [KMS.Region] returns the same account in
-// another Region, where ReplicateKey puts the replicas of multi-Region keys. To
-// make a Region fail, inject [Reset] into every call, or close its Server.
+// another Region, where ReplicateKey puts the replicas of multi-Region keys. A
+// Server serves all Regions of the account: a request goes to the Region that
+// its signature names. To make a Region fail, inject [Reset] into every call of
+// its KMS.
 //
 // # Given keys and state
 //
@@ -69,6 +71,8 @@
 //   - Encryption, key agreement and key encapsulation. Keys for them can be
 //     created and described but not used.
 //   - Signatures by SM2 keys.
+//   - Verify with EXTERNAL_MU, except for the last 10,000 signatures that the
+//     ML-DSA key made since the process started. Others are not valid to it.
 //
 // An operation for which the type KMS has no method fails with
 // UnknownOperationException.
@@ -107,6 +111,12 @@ type Options struct {
 	// requests fail. If the AccessKeyID is empty, the fake uses a fixed key
 	// pair without a session token. [Server.Config] returns the credentials.
 	Credentials aws.Credentials
+
+	// AnyCredentials makes a [Server] accept requests that are signed with any
+	// credentials. It does not verify their signatures then, but it refuses
+	// requests that are not signed, or that are signed for another service or
+	// more than five minutes before or after the time of the server.
+	AnyCredentials bool
 
 	// DisabledHidesPublicKey makes GetPublicKey return DisabledException for a
 	// disabled key, as the developer guide of 2022 documents. By default the

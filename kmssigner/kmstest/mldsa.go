@@ -26,11 +26,17 @@ type mldsaKey struct {
 	publicOnly
 	private *mldsa.PrivateKey
 
-	// made holds fingerprints of the signatures that the key has made. Package
-	// mldsa cannot verify a signature of a mu, but only this key can make one.
-	mu   sync.Mutex
-	made map[[sha256.Size]byte]bool
+	// made holds fingerprints of the last maxMade signatures that the key has
+	// made. Package mldsa cannot verify a signature of a mu, but only this key
+	// can make one. After that many signatures, and after a restart with a state
+	// file, Verify with EXTERNAL_MU does not know a signature any more.
+	mu    sync.Mutex
+	made  map[[sha256.Size]byte]bool
+	order [][sha256.Size]byte // the keys of made, a ring that begins at next
+	next  int
 }
+
+const maxMade = 10_000
 
 func generateMLDSA(params mldsa.Parameters) (material, error) {
 	private, err := mldsa.GenerateKey(params)
@@ -59,8 +65,21 @@ func (k *mldsaKey) sign(in input) ([]byte, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.made[fingerprint(mu, sig)] = true
+	k.remember(fingerprint(mu, sig))
 	return sig, nil
+}
+
+// remember adds a fingerprint to made, in place of the oldest one if there are
+// too many. The caller must hold k.mu.
+func (k *mldsaKey) remember(f [sha256.Size]byte) {
+	if len(k.order) < maxMade {
+		k.order = append(k.order, f)
+	} else {
+		delete(k.made, k.order[k.next])
+		k.order[k.next] = f
+		k.next = (k.next + 1) % maxMade
+	}
+	k.made[f] = true
 }
 
 func (k *mldsaKey) verify(in input, sig []byte) bool {

@@ -3,6 +3,7 @@ package kmstest
 import (
 	"bytes"
 	"crypto/sha3"
+	"encoding/binary"
 	"reflect"
 	"testing"
 
@@ -75,5 +76,32 @@ func TestMLDSA(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestMuBound checks that the memory of signatures is bounded, and keeps the
+// latest.
+func TestMuBound(t *testing.T) {
+	private, err := mldsa.GenerateKey(mldsa.MLDSA44())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := newMLDSA(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := m.(*mldsaKey)
+	number := func(i int) (f [32]byte) { binary.BigEndian.PutUint64(f[:], uint64(i)); return f }
+	const n = 2*maxMade + maxMade/2
+	for i := range n {
+		k.remember(number(i))
+	}
+	if len(k.made) != maxMade || len(k.order) != maxMade {
+		t.Fatalf("%d, %d", len(k.made), len(k.order))
+	}
+	for i := range n {
+		if k.made[number(i)] != (i >= n-maxMade) {
+			t.Fatalf("signature %d of %d: %v", i, n, k.made[number(i)])
+		}
 	}
 }

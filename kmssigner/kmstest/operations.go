@@ -95,7 +95,7 @@ func (k *KMS) handle(ctx context.Context, target string, body []byte, denied err
 	}
 	seen := &Request{Operation: name, Key: keyOf(c.in), Input: c.in}
 	k.mu.Lock()
-	k.seen.add(seen)
+	k.seen.add(seen, len(body))
 	k.mu.Unlock()
 
 	a, err := c.serve(ctx, op, denied)

@@ -1,7 +1,9 @@
 package kmstest
 
 import (
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -48,4 +50,44 @@ func TestRequestsBound(t *testing.T) {
 	if last := q[len(q)-1]; last != (Request{"Encrypt", "", nil, 400, "UnknownOperationException"}) {
 		t.Errorf("last %+v", last)
 	}
+}
+
+// TestRequestsBytes checks that neither made-up names of operations nor large
+// requests are kept beyond the limits.
+func TestRequestsBytes(t *testing.T) {
+	k := New()
+	call := func(target, body string) { k.handle(t.Context(), target, []byte(body), nil) }
+	for i := range 3 * maxUnknown {
+		call(fmt.Sprintf("TrentService.MadeUp%d%s", i, strings.Repeat("x", 1000)), "{}")
+	}
+	if n := len(k.seen.calls); n != maxUnknown || k.Calls("") != 3*maxUnknown {
+		t.Errorf("%d names of %d calls", n, k.Calls(""))
+	}
+	for name := range k.seen.calls {
+		if len(name) > maxUnknownName {
+			t.Errorf("a name of %d bytes", len(name))
+		}
+	}
+	call("TrentService.ListKeys", "{}")
+	if k.Calls("ListKeys") != 1 {
+		t.Error("an operation is not counted any more")
+	}
+	large := `{"KeyId":"` + strings.Repeat("x", 900_000) + `"}`
+	for range 30 {
+		call("TrentService.DescribeKey", large)
+	}
+	requests := k.Requests()
+	if n := len(requests); n != maxRequestBytes/len(large) || k.Calls("DescribeKey") != 30 {
+		t.Errorf("%d requests of %d bytes", n, len(large))
+	}
+	sum := 0
+	for _, q := range k.seen.requests {
+		sum += q.size
+	}
+	if sum != k.seen.bytes || sum > maxRequestBytes {
+		t.Errorf("%d bytes, counted %d", sum, k.seen.bytes)
+	}
+	// A request that the SDK sends without a network has the same limit.
+	_, err := k.Sign(t.Context(), signInput("x", make([]byte, maxBody), es256))
+	check(t, err, "Sign", "SerializationException", tooLarge.message)
 }

@@ -17,9 +17,8 @@ type account struct {
 // given name. It returns the same KMS at each call, and k itself for the Region
 // of k. The KMS has the options of k, except for the Region, and keys, aliases,
 // faults and recorded requests of its own. Only keys made by ReplicateKey share
-// their ID and material with a key of another Region. To serve a Region over
-// HTTP, start a [Server] for it. Region panics if the partition of k has no
-// such Region.
+// their ID and material with a key of another Region. A [Server] of any of them
+// serves all. Region panics if the partition of k has no such Region.
 func (k *KMS) Region(name string) *KMS {
 	if err := k.checkRegion(name); err != nil {
 		panic(fmt.Sprintf("kmstest: Region(%q): %v", name, err))
@@ -27,6 +26,25 @@ func (k *KMS) Region(name string) *KMS {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.region(name)
+}
+
+// maxServedRegions is the number of Regions of an account after which requests
+// make no new ones. It bounds the memory that made-up names take. AWS has fewer
+// Regions.
+const maxServedRegions = 100
+
+// served returns name if requests may be for that Region, and otherwise the name
+// of the Region of k.
+func (k *KMS) served(name string) string {
+	if k.checkRegion(name) != nil {
+		return k.opts.Region
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, made := k.regions[name]; !made && len(k.regions) >= maxServedRegions {
+		return k.opts.Region
+	}
+	return name
 }
 
 // region is Region for a valid name. The caller must hold k.mu.

@@ -20,8 +20,9 @@ import (
 
 // Server serves a [KMS] by the protocol of KMS, AWS JSON 1.1, over HTTP on the
 // loopback interface. It accepts requests that are signed with the credentials
-// of the KMS, for its Region, at most five minutes before or after the time of
-// the server.
+// of the KMS, for any Region of its partition, at most five minutes before or
+// after the time of the server. A request goes to the KMS of the Region that its
+// signature names, as [KMS.Region] returns it.
 //
 // A Server is safe for concurrent use.
 type Server struct {
@@ -72,37 +73,52 @@ func (s *Server) Close() {
 // of the largest valid one.
 const maxBody = 1 << 20
 
+// tooLarge is the error for a request with a body of over maxBody bytes.
+var tooLarge = refuse("SerializationException", "kmstest: the request body has more than %d bytes", maxBody)
+
 // ServeHTTP serves a request of the protocol of KMS as a [Server] does. Use it
 // to serve a KMS on another address or with TLS.
 func (k *KMS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := k.accept(w, r)
+	there, body, err := k.accept(w, r)
 	// The Go SDK closes the body of its request when the answer begins. If the
 	// transport of net/http has not read the end of the body by then, it drops
 	// the connection. On the loopback interface the answer can be that fast.
 	if strings.Contains(r.UserAgent(), "aws-sdk-go-v2") {
 		time.Sleep(time.Millisecond)
 	}
-	a, err := k.handle(r.Context(), r.Header.Get("X-Amz-Target"), body, err)
+	a, err := there.handle(r.Context(), r.Header.Get("X-Amz-Target"), body, err)
 	if err != nil { // the context ended
 		panic(http.ErrAbortHandler)
 	}
 	a.write(r.Context(), w)
 }
 
-// accept reads the body of a request and checks its form and its signature.
-func (k *KMS) accept(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// accept reads the body of a request and checks its form and its signature. It
+// returns the KMS of the Region that the request is for. A Region that does not
+// exist yet begins with the first request that is not refused.
+func (k *KMS) accept(w http.ResponseWriter, r *http.Request) (there *KMS, body []byte, err error) {
 	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if r.Method != http.MethodPost || r.URL.Path != "/" || media != contentType {
-		return nil, refuse("UnknownOperationException", "kmstest: got %s %s with Content-Type %q, want POST / with %s",
+		return k, nil, refuse("UnknownOperationException", "kmstest: got %s %s with Content-Type %q, want POST / with %s",
 			r.Method, r.URL.Path, r.Header.Get("Content-Type"), contentType)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return k, nil, tooLarge
+	}
 	if err != nil {
-		return nil, refuse("SerializationException", "kmstest: read the body: %v", err)
+		return k, nil, refuse("SerializationException", "kmstest: read the body: %v", err)
 	}
-	verifier := sigv4.Verifier{Service: "kms", Region: k.opts.Region, Credentials: k.opts.Credentials}
-	if err, ok := errors.AsType[smithy.APIError](verifier.Verify(r, body)); ok {
-		return body, refuse(err.ErrorCode(), "%s", err.ErrorMessage())
+	region := k.served(sigv4.ScopeRegion(r))
+	verifier := sigv4.Verifier{Service: "kms", Region: region, Credentials: k.opts.Credentials, AnyCredentials: k.opts.AnyCredentials}
+	refusal, refused := errors.AsType[smithy.APIError](verifier.Verify(r, body))
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !refused {
+		return k.region(region), body, nil
 	}
-	return body, nil
+	if there = k.regions[region]; there == nil {
+		there = k
+	}
+	return there, body, refuse(refusal.ErrorCode(), "%s", refusal.ErrorMessage())
 }

@@ -69,11 +69,15 @@ func (m inMemory) Do(r *http.Request) (*http.Response, error) {
 	if err := ctx.Err(); err != nil {
 		return fail(err)
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
 		return fail(err)
 	}
-	a, err := m.k.handle(ctx, r.Header.Get("X-Amz-Target"), body, nil)
+	var denied error
+	if len(body) > maxBody {
+		denied = tooLarge
+	}
+	a, err := m.k.handle(ctx, r.Header.Get("X-Amz-Target"), body, denied)
 	if err != nil {
 		return fail(err)
 	}
