@@ -16,8 +16,8 @@
 // otherwise with -allow-anyone. Put a gateway in front of it that authenticates its
 // callers; package service, which does the work, can be built into one.
 //
-// To see a rotation, run the programs fakekms, tokenservice and rotate side by side, in
-// this order, with what the first prints in the environment of the others.
+// To see a rotation, run the programs kmssigner/kmstest/fakekms, tokenservice and rotate
+// side by side, in this order, with what the first prints in the environment of the others.
 //
 // Logs are JSON lines on standard output. On SIGINT and SIGTERM the program finishes the
 // requests under way and ends with exit status 0. A wrong command line is status 2, any
