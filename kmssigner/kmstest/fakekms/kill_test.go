@@ -199,3 +199,17 @@ func createKey(t *testing.T, client *kms.Client) string {
 	}
 	return *out.KeyMetadata.KeyId
 }
+
+// TestStartUp logs how long the real program takes until a client can use it.
+func TestStartUp(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	args := []string{"-state", state, "-key", "alias/ec=ECC_NIST_P256", "-key", "alias/rsa=RSA_4096", "-key", "alias/pq=ML_DSA_65"}
+	for _, when := range []string{"a new state", "the same state"} {
+		start := time.Now()
+		p := spawn(t, args...)
+		publicKey(t, p.client(""), "alias/rsa")
+		t.Logf("%s: %v", when, time.Since(start).Round(time.Millisecond))
+		p.cmd.Process.Kill()
+		p.cmd.Wait()
+	}
+}

@@ -181,24 +181,32 @@ type process struct {
 // spawn runs the program in a process of its own. Kill it by p.cmd.
 func spawn(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0], append([]string{"-listen", "127.0.0.1:0"}, args...)...)}
-	p.cmd.Env = append(os.Environ(), "FAKEKMS_TEST_RUN_MAIN=1")
-	p.cmd.Stderr = &p.stderr
-	stdout, err := p.cmd.StdoutPipe()
+	cmd := exec.Command(os.Args[0], append([]string{"-listen", "127.0.0.1:0"}, args...)...)
+	cmd.Env = append(os.Environ(), "FAKEKMS_TEST_RUN_MAIN=1")
+	return spawnCommand(t, cmd, strings.Count(strings.Join(args, " "), "-key "))
+}
+
+// spawnCommand starts a command that runs the program with a number of -key, and
+// kills it when the test ends.
+func spawnCommand(t *testing.T, cmd *exec.Cmd, keys int) *process {
+	t.Helper()
+	p := &process{cmd: cmd}
+	cmd.Stderr = &p.stderr
+	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		p.cmd.Process.Kill()
-		p.cmd.Wait()
+		cmd.Process.Kill()
+		cmd.Wait()
 	})
-	p.program = readEnvironment(stdout, strings.Count(strings.Join(args, " "), "-key "))
+	p.program = readEnvironment(stdout, keys)
 	if p.env["AWS_ENDPOINT_URL_KMS"] == "" {
-		p.cmd.Wait()
-		t.Fatalf("fakekms %q: %s", args, &p.stderr)
+		cmd.Wait()
+		t.Fatalf("%v: %s", cmd, &p.stderr)
 	}
 	return p
 }

@@ -437,3 +437,45 @@ func TestClosedNetwork(t *testing.T) {
 	}
 	sign(t, p.client(""), "alias/jwt", es256)
 }
+
+// TestDocs starts the program as docs/fake.md does in docker-compose, apart from
+// the address and the place of the state.
+func TestDocs(t *testing.T) {
+	docs, err := os.ReadFile("../../../docs/fake.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, command, ok := strings.Cut(string(docs), "        exec fakekms ")
+	command, _, end := strings.Cut(command, "\n    environment:")
+	if !ok || !end {
+		t.Fatal("docs/fake.md has no command of docker-compose")
+	}
+	args := strings.Fields(command)
+	for i, arg := range args {
+		switch {
+		case strings.HasSuffix(arg, ":4599"):
+			args[i] = "0.0.0.0:0"
+		case strings.HasPrefix(arg, "/state/"):
+			args[i] = filepath.Join(t.TempDir(), "kms")
+		}
+	}
+	p := start(t, args...)
+	publicKey(t, p.client("", "test", "test", ""), "alias/jwt")
+
+	// Each flag of -h is a flag that the page or the package comment explains.
+	comment, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	comment, _, _ = bytes.Cut(comment, []byte("\npackage "))
+	var out, errs bytes.Buffer
+	run(t.Context(), []string{"-h"}, &out, &errs)
+	for line := range strings.Lines(out.String()) {
+		if name, ok := strings.CutPrefix(line, "  -"); ok {
+			name = "-" + strings.Fields(name)[0]
+			if !strings.Contains(string(docs)+string(comment), name) {
+				t.Errorf("%s is not explained", name)
+			}
+		}
+	}
+}
