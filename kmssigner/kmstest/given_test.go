@@ -162,6 +162,7 @@ func TestAddPrivateKeyID(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys, others := privateKeys(t), privateKeys(t)
+	//lint:ignore SA1019 No other way makes such a key.
 	offCurve := &ecdsa.PrivateKey{PublicKey: ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, D: big.NewInt(1)}
 	otherPoint, otherPointSecp := *keys[p256].(*ecdsa.PrivateKey), *keys[secp].(*ecdsa.PrivateKey)
 	otherPoint.PublicKey = others[p256].(*ecdsa.PrivateKey).PublicKey

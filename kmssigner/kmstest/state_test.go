@@ -308,6 +308,27 @@ func TestStateUnwritable(t *testing.T) {
 	}
 }
 
+// TestStateUnsynced makes the last step of a write fail, after which the file may
+// have either state. The next call writes the state that it answers with, even
+// if that is the one before.
+func TestStateUnsynced(t *testing.T) {
+	k := open(t, stateOf(t))
+	f := fake{k, k, t}
+	id := k.AddKey(p256)
+	k.state.file.syncDir = func(string) error { return errors.New("no sync") }
+	if _, err := k.DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: &id}); err == nil || !strings.Contains(err.Error(), "no sync") || !f.describe(id).Enabled {
+		t.Errorf("%v", err)
+	}
+	k.state.file.syncDir = syncDir
+	if _, err := k.EnableKey(t.Context(), &kms.EnableKeyInput{KeyId: &id}); err != nil {
+		t.Fatal(err)
+	}
+	k = reopen(t, k)
+	if !(fake{k, k, t}).describe(id).Enabled {
+		t.Error("a change that failed came back, over one that was answered")
+	}
+}
+
 // TestStateUnchanged checks that calls that change nothing do not write.
 func TestStateUnchanged(t *testing.T) {
 	k := open(t, stateOf(t))

@@ -68,6 +68,8 @@ type stateFile struct {
 	name    string
 	lock    io.Closer // nil after close
 	written []byte    // the body that was read or written last
+	unsure  bool      // whether the file may have another body than written
+	syncDir func(string) error
 }
 
 // openStateFile locks a state file and returns it and its body, which is nil if
@@ -83,7 +85,7 @@ func openStateFile(name string) (*stateFile, []byte, error) {
 	}
 	content, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &stateFile{name: name, lock: lock}, nil, nil
+		return &stateFile{name: name, lock: lock, syncDir: syncDir}, nil, nil
 	}
 	if err != nil {
 		lock.Close()
@@ -94,7 +96,7 @@ func openStateFile(name string) (*stateFile, []byte, error) {
 		lock.Close()
 		return nil, nil, fmt.Errorf("state file %s: %w", name, err)
 	}
-	return &stateFile{name: name, lock: lock, written: body}, body, nil
+	return &stateFile{name: name, lock: lock, written: body, syncDir: syncDir}, body, nil
 }
 
 func (f *stateFile) closed() bool { return f.lock == nil }
@@ -113,7 +115,7 @@ func (f *stateFile) close() error {
 // returns an error, the file has the old content, or the new one if only the
 // last step failed.
 func (f *stateFile) write(body []byte) error {
-	if f.written != nil && bytes.Equal(body, f.written) {
+	if f.written != nil && !f.unsure && bytes.Equal(body, f.written) {
 		return nil
 	}
 	// The lock makes this process the only writer, so the name can be fixed,
@@ -127,10 +129,11 @@ func (f *stateFile) write(body []byte) error {
 		os.Remove(temp)
 		return err
 	}
-	if err := syncDir(filepath.Dir(f.name)); err != nil {
+	f.unsure = true
+	if err := f.syncDir(filepath.Dir(f.name)); err != nil {
 		return err
 	}
-	f.written = body
+	f.written, f.unsure = body, false
 	return nil
 }
 

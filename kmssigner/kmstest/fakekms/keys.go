@@ -167,6 +167,9 @@ func readKey(file string) (crypto.PrivateKey, error) {
 		if private, err := pkcs8.Parse(content); err == nil {
 			return private, nil
 		}
+		if _, err := kmstest.New().AddPrivateKey("", content); err != nil {
+			return nil, fmt.Errorf("%s has no private key in PKCS #8, and as an HMAC key: %w", file, err)
+		}
 		return content, nil
 	}
 	for {

@@ -5,10 +5,13 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"io"
 	"net"
@@ -18,9 +21,12 @@ import (
 	"strings"
 	"testing"
 
+	"filippo.io/mldsa"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/kmssign/kmssign/internal/pkcs8"
 )
 
 // full reports whether tests run in their full scope, which is slow.
@@ -255,7 +261,7 @@ func writeFile(t *testing.T, name string, content []byte) string {
 // file.
 func writeKey(t *testing.T, private crypto.PrivateKey) string {
 	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(private)
+	der, err := pkcs8.Marshal(private)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,6 +300,42 @@ func TestGivenKeys(t *testing.T) {
 	}
 	if ids[0] != ids[1] || ids[0] != ids[2] {
 		t.Errorf("%q", ids)
+	}
+}
+
+// TestGivenSpecs gives a key of each type as a file.
+func TestGivenSpecs(t *testing.T) {
+	ec, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 3072)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pq, err := mldsa.GenerateKey(mldsa.MLDSA65())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for spec, private := range map[types.KeySpec]crypto.PrivateKey{
+		"ECC_NIST_P521": ec, "RSA_3072": rsaKey, "ML_DSA_65": pq, "ECC_NIST_EDWARDS25519": newEd25519(t),
+	} {
+		p := start(t, "-key", "alias/jwt="+writeKey(t, private))
+		if got := publicKey(t, p.client(""), "alias/jwt"); got.KeySpec != spec {
+			t.Errorf("spec %s, want %s", got.KeySpec, spec)
+		}
+	}
+	// A key on secp256k1 by "openssl genpkey -algorithm EC -pkeyopt
+	// ec_paramgen_curve:secp256k1" and "openssl pkcs8 -topk8 -nocrypt -outform
+	// DER".
+	const openssl = "MIGEAgEAMBAGByqGSM49AgEGBSuBBAAKBG0wawIBAQQgY9KAlqnRVXyUuFhEefgQeIrbYStV48yd3hk5tikcqd+hRANCAARJtlPOKn735vm2i/5CsTArD43gGp7atLzA/EgOpxxjvAvmd3FQ+v2qjWecbh8twJuaJ6RQsKG99hc6kLhiSrDs"
+	der, err := base64.StdEncoding.DecodeString(openssl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "-key", "alias/jwt="+writeFile(t, "secp256k1.der", der))
+	if got := publicKey(t, p.client(""), "alias/jwt"); got.KeySpec != types.KeySpecEccSecgP256k1 {
+		t.Errorf("spec %s", got.KeySpec)
 	}
 }
 
@@ -407,7 +449,7 @@ func TestFailures(t *testing.T) {
 		{[]string{"-key", pkcs1}, 1, "has an RSA PRIVATE KEY, want PKCS #8; convert it with: openssl pkcs8 -topk8"},
 		{[]string{"-key", encrypted}, 1, "is encrypted"},
 		{[]string{"-key", public}, 1, "has no PRIVATE KEY in PEM"},
-		{[]string{"-key", writeFile(t, "short", []byte("secret\n"))}, 1, "an HMAC key has 7 bytes, want 28, 32, 48 or 64"},
+		{[]string{"-key", writeFile(t, "short", []byte("secret\n"))}, 1, "short has no private key in PKCS #8, and as an HMAC key: kmstest: AddPrivateKey: an HMAC key has 7 bytes, want 28, 32, 48 or 64"},
 		{[]string{"-account", "1"}, 2, "want twelve digits"},
 		{[]string{"-region", ""}, 2, "-region is empty"},
 		{[]string{"-credentials", "test"}, 2, "want ID:SECRET or any"},
