@@ -20,10 +20,10 @@ import (
 //	alias/jwt-next-<id of the signing key>     made by Prepare before it makes a key
 //	alias/jwt-revoked-<id of the revoked key>  made by Revoke
 //
-// CreateAlias is the only operation of KMS that does something only if it has
-// not been done: so the first keeps several Prepares from making several keys.
-// The second names the key that it revokes, so whoever lists the aliases of the
-// key sees it.
+// CreateAlias is the only operation of KMS that fails if it has been done
+// already, so the first keeps several Prepares from making several keys. The
+// second names the key that it revokes, so that every issuer that lists the
+// aliases of the key sees it.
 
 // lister is the part of the KMS API that finds the aliases of a key.
 type lister interface {

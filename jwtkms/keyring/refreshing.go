@@ -201,8 +201,8 @@ func (r *Ring) read(ctx context.Context, name string) (*member, error) {
 // absent is why a read fails if there is no such alias.
 const absent = "absent"
 
-// unusable reports whether a read failed with an answer of KMS that the alias
-// has no key for us, which is somebody's doing and not an outage, and why.
+// unusable reports whether err is an answer of KMS that there is no key for us
+// behind an alias, and why. Any other error is an outage.
 func unusable(err error) (why string, definite bool) {
 	if errors.Is(err, kmssigner.ErrUnsupportedKey) {
 		return "unsupported", true

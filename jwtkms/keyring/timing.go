@@ -22,9 +22,9 @@ type Timing struct {
 	MaxLifetime time.Duration
 
 	// PropagationDelay is how long an alias must have named a key before the
-	// key signs. It must be at least RefreshInterval + MaxAge + Slack. What it
-	// is longer, refreshes may fail for without losing a token, so choose it
-	// longer than the outages that must go unnoticed. Zero means
+	// key signs. It must be at least RefreshInterval + MaxAge + Slack. If it is
+	// longer, refreshes may fail for the difference without a token that fails,
+	// so choose it longer than the outages that must go unnoticed. Zero means
 	// RefreshInterval + MaxAge + Slack. A negative value means that no step and
 	// no key waits, and is for tests.
 	PropagationDelay time.Duration
@@ -39,8 +39,8 @@ type Timing struct {
 	Slack time.Duration
 }
 
-// stepLimit is how long a step of a rotation may take. A step stops itself
-// after that, so that another one need not reckon with it any more.
+// stepLimit is how long a step of a rotation may take. A step stops itself after
+// that, so that the next one can rely on it.
 const stepLimit = 30 * time.Second
 
 // complete replaces zeros by defaults.
@@ -88,8 +88,8 @@ func (t *Timing) settle() time.Duration {
 // on.
 func (t *Timing) hold() time.Duration { return t.settle() + t.MaxLifetime }
 
-// window keeps steps apart that must not meet: what a step has written is seen,
-// and what a step was about to write is written or never will be.
+// window keeps steps apart that must not meet: after it, everybody sees what a step
+// has written, and a step that was under way has ended.
 func (t *Timing) window() time.Duration {
 	if t.PropagationDelay == 0 {
 		return 0
