@@ -16,6 +16,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"github.com/kmssign/kmssign/internal/pkcs8"
+	"github.com/kmssign/kmssign/jwtkms/keyring"
 )
 
 // full reports whether tests run in their full scope, which is slow.
@@ -336,6 +338,35 @@ func TestGivenSpecs(t *testing.T) {
 	p := start(t, "-key", "alias/jwt="+writeFile(t, "secp256k1.der", der))
 	if got := publicKey(t, p.client(""), "alias/jwt"); got.KeySpec != types.KeySpecEccSecgP256k1 {
 		t.Errorf("spec %s", got.KeySpec)
+	}
+}
+
+// TestJWKS publishes the same JWKS after a restart, with a new key and with a
+// given one.
+func TestJWKS(t *testing.T) {
+	jwks := func(p program, alias string) string {
+		ring, err := keyring.New(t.Context(), p.client(""), alias)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		ring.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/jwks.json", nil))
+		if w.Code != 200 || !strings.Contains(w.Body.String(), `"kid"`) {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		return w.Body.String()
+	}
+	state, file := filepath.Join(t.TempDir(), "state"), writeKey(t, newEd25519(t))
+	args := []string{"-state", state, "-key", stateKey, "-key", "alias/given=" + file}
+	p := start(t, args...)
+	made, given := jwks(p, "alias/jwt"), jwks(p, "alias/given")
+	p.stop()
+	p = start(t, args...)
+	if got := jwks(p, "alias/jwt"); got != made {
+		t.Errorf("before %s, after %s", made, got)
+	}
+	if got := jwks(start(t, "-key", "alias/other="+file), "alias/other"); got != given {
+		t.Errorf("without a state: before %s, after %s", given, got)
 	}
 }
 
