@@ -97,7 +97,7 @@ func (w *writer) check(t *testing.T, client *kms.Client) {
 func TestKill(t *testing.T) {
 	rounds := 12
 	if full {
-		rounds = 150
+		rounds = 60
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
