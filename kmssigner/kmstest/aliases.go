@@ -2,7 +2,6 @@ package kmstest
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,24 +17,11 @@ type alias struct {
 	created, updated time.Time
 }
 
-const aliasPattern = `^[a-zA-Z0-9:/_-]+$`
+// maxAliases is the quota of aliases of a key.
+const maxAliases = 50
 
-var aliasName = regexp.MustCompile(aliasPattern)
-
-// checkAlias checks the form of an alias name and, if target is not nil, of the
-// identifier of its key.
-func checkAlias(name *string, target **string) error {
-	var v violations
-	v.text("aliasName", name, 1, 256)
-	if name != nil && *name != "" && !aliasName.MatchString(*name) {
-		v.add("'"+*name+"'", "aliasName", "Member must satisfy regular expression pattern: %s", aliasPattern)
-	}
-	if target != nil {
-		v.keyID("targetKeyId", *target)
-	}
-	if err := v.err(); err != nil {
-		return err
-	}
+// checkAlias checks what KMS demands of an alias name besides the service model.
+func checkAlias(name *string) error {
 	rest, ok := strings.CutPrefix(*name, "alias/")
 	switch {
 	case !ok:
@@ -64,8 +50,23 @@ func (k *KMS) aliasTarget(operation, id string) (*key, error) {
 	return key, err
 }
 
+// roomForAlias returns an error if a key has as many aliases as the quota
+// allows. The caller must hold k.mu. The text is recorded.
+func (k *KMS) roomForAlias(key *key) error {
+	n := 0
+	for _, a := range k.aliases {
+		if a.target == key.id {
+			n++
+		}
+	}
+	if n < maxAliases {
+		return nil
+	}
+	return refuse("LimitExceededException", "Aliases per key quota for this account in this region is %d, current usage is %d.", maxAliases, n)
+}
+
 func (k *KMS) createAlias(in *kms.CreateAliasInput) error {
-	if err := checkAlias(in.AliasName, &in.TargetKeyId); err != nil {
+	if err := checkAlias(in.AliasName); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -77,12 +78,15 @@ func (k *KMS) createAlias(in *kms.CreateAliasInput) error {
 	if _, ok := k.aliases[*in.AliasName]; ok {
 		return refuse("AlreadyExistsException", "An alias with the name %s already exists", k.arn(*in.AliasName))
 	}
+	if err := k.roomForAlias(key); err != nil {
+		return err
+	}
 	k.aliases[*in.AliasName] = &alias{target: key.id, created: now(), updated: now()}
 	return nil
 }
 
 func (k *KMS) updateAlias(in *kms.UpdateAliasInput) error {
-	if err := checkAlias(in.AliasName, &in.TargetKeyId); err != nil {
+	if err := checkAlias(in.AliasName); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -102,6 +106,11 @@ func (k *KMS) updateAlias(in *kms.UpdateAliasInput) error {
 		return refuse("ValidationException", "Alias %s cannot be changed from key %s to key %s: they must have the same type and the same key usage.",
 			k.arn(*in.AliasName), old.arn, key.arn)
 	}
+	if old != key {
+		if err := k.roomForAlias(key); err != nil {
+			return err
+		}
+	}
 	a.target, a.updated = key.id, now()
 	return nil
 }
@@ -116,7 +125,7 @@ func (key *key) kind() string {
 }
 
 func (k *KMS) deleteAlias(in *kms.DeleteAliasInput) error {
-	if err := checkAlias(in.AliasName, nil); err != nil {
+	if err := checkAlias(in.AliasName); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -133,11 +142,6 @@ func (k *KMS) listAliases(in *kms.ListAliasesInput) (*kms.ListAliasesOutput, err
 	defer k.mu.Unlock()
 	names := slices.Sorted(maps.Keys(k.aliases))
 	if in.KeyId != nil {
-		var v violations
-		v.keyID("keyId", in.KeyId)
-		if err := v.err(); err != nil {
-			return nil, err
-		}
 		key, err := k.findNoAlias("ListAliases", *in.KeyId)
 		if err != nil {
 			return nil, err

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
@@ -51,7 +52,7 @@ func TestAliases(t *testing.T) {
 			{"reserved", "alias/aws/s3", "NotAuthorizedException", "UnknownError"}, // which is what the SDK makes of no text
 			{"colon", "alias/a:b", "ValidationException", "alias/a:b contains invalid characters for an alias"},
 			{"space", "alias/a b", "ValidationException", "1 validation error detected: Value 'alias/a b' at 'aliasName' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$"},
-			{"empty", "", "ValidationException", "1 validation error detected: Value '' at 'aliasName' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+			{"empty, which is two mistakes", "", "ValidationException", "2 validation errors detected: Value '' at 'aliasName' failed to satisfy constraint: Member must have length greater than or equal to 1; Value '' at 'aliasName' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$"},
 			{"too long", "alias/" + strings.Repeat("x", 251), "ValidationException", "1 validation error detected: Value 'alias/" + strings.Repeat("x", 251) + "' at 'aliasName' failed to satisfy constraint: Member must have length less than or equal to 256"},
 		} {
 			t.Run(tt.reason, func(t *testing.T) {
@@ -84,5 +85,30 @@ func TestAliases(t *testing.T) {
 		}
 		f.alias("alias/a", decrypt) // free again
 		check(t, update("alias/a", symmetric), "UpdateAlias", "ValidationException", mismatch(decrypt, symmetric))
+	})
+}
+
+// TestAliasQuota checks that a key has at most 50 aliases, by either operation
+// that gives it one.
+func TestAliasQuota(t *testing.T) {
+	onBoth(t, func(t *testing.T, f fake) {
+		full, other := f.kms.AddKey(p256), f.kms.AddKey(p256)
+		for i := range 50 {
+			f.alias(fmt.Sprintf("alias/%d", i), full)
+		}
+		f.alias("alias/other", other)
+		quota := "Aliases per key quota for this account in this region is 50, current usage is 50."
+		_, err := f.CreateAlias(t.Context(), &kms.CreateAliasInput{AliasName: aws.String("alias/50"), TargetKeyId: &full})
+		check(t, err, "CreateAlias", "LimitExceededException", quota)
+		_, err = f.UpdateAlias(t.Context(), &kms.UpdateAliasInput{AliasName: aws.String("alias/other"), TargetKeyId: &full})
+		check(t, err, "UpdateAlias", "LimitExceededException", quota)
+		// An alias may be pointed at the key that it has.
+		if _, err := f.UpdateAlias(t.Context(), &kms.UpdateAliasInput{AliasName: aws.String("alias/0"), TargetKeyId: &full}); err != nil {
+			t.Error(err)
+		}
+		if _, err := f.DeleteAlias(t.Context(), &kms.DeleteAliasInput{AliasName: aws.String("alias/0")}); err != nil {
+			t.Error(err)
+		}
+		f.alias("alias/50", full)
 	})
 }

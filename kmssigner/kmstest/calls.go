@@ -42,16 +42,15 @@ func (k *KMS) DescribeKey(ctx context.Context, in *kms.DescribeKeyInput, optFns 
 	return k.client.DescribeKey(ctx, in, optFns...)
 }
 
-// CreateKey implements [kms.Client.CreateKey]. The key policy must be JSON and
-// is otherwise ignored.
+// CreateKey implements [kms.Client.CreateKey]. It checks the key policy as
+// [KMS.PutKeyPolicy] does.
 func (k *KMS) CreateKey(ctx context.Context, in *kms.CreateKeyInput, optFns ...func(*kms.Options)) (*kms.CreateKeyOutput, error) {
 	return k.client.CreateKey(ctx, in, optFns...)
 }
 
 // ReplicateKey implements [kms.Client.ReplicateKey]. [KMS.Region] returns the
 // fake that has the replica. The state in the output is Creating, as in KMS,
-// but the replica can be used at once. The key policy must be JSON and is
-// otherwise ignored.
+// but the replica can be used at once.
 func (k *KMS) ReplicateKey(ctx context.Context, in *kms.ReplicateKeyInput, optFns ...func(*kms.Options)) (*kms.ReplicateKeyOutput, error) {
 	return k.client.ReplicateKey(ctx, in, optFns...)
 }

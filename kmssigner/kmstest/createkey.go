@@ -23,6 +23,10 @@ func (k *KMS) addKey(in *kms.CreateKeyInput) (*types.KeyMetadata, error) {
 	if err != nil {
 		return nil, err
 	}
+	policy, err := k.newPolicy(in.Policy, in.BypassPolicyLockoutSafetyCheck)
+	if err != nil {
+		return nil, err
+	}
 	tags, err := tagged(nil, in.Tags)
 	if err != nil {
 		return nil, err
@@ -40,18 +44,18 @@ func (k *KMS) addKey(in *kms.CreateKeyInput) (*types.KeyMetadata, error) {
 		multi = &multiRegion{primary: k.opts.Region}
 	}
 	made := &key{
-		id:          id,
-		arn:         k.arn("key/" + id),
-		keySpec:     name,
-		spec:        specs[name],
-		usage:       usage,
-		material:    secret,
-		created:     now(),
-		description: aws.ToString(in.Description),
-		multi:       multi,
-		origin:      origin,
-		tags:        tags,
-		state:       state,
+		id:       id,
+		arn:      k.arn("key/" + id),
+		keySpec:  name,
+		spec:     specs[name],
+		usage:    usage,
+		material: secret,
+		created:  now(),
+		multi:    multi,
+		origin:   origin,
+		tags:     tags,
+		state:    state,
+		details:  details{Description: aws.ToString(in.Description), Policy: policy},
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -70,17 +74,6 @@ func (k *KMS) checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUs
 	}
 	//lint:ignore SA1019 KMS accepts the deprecated member.
 	oldName := in.CustomerMasterKeySpec
-	var v violations
-	oneOf(&v, "customerMasterKeySpec", oldName)
-	v.description(in.Description)
-	oneOf(&v, "keySpec", in.KeySpec)
-	oneOf(&v, "keyUsage", in.KeyUsage)
-	oneOf(&v, "origin", in.Origin)
-	v.policy(in.Policy)
-	v.tags(in.Tags)
-	if err := v.err(); err != nil {
-		return "", "", err
-	}
 	if in.KeySpec != "" && oldName != "" {
 		return invalid("You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.")
 	}
@@ -117,9 +110,6 @@ func (k *KMS) checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUs
 		}
 	default:
 		return "", "", refuse("UnsupportedOperationException", "kmstest: origin %s is not supported", in.Origin)
-	}
-	if _, err := keyPolicy(in.Policy); err != nil {
-		return "", "", err
 	}
 	return name, usage, nil
 }

@@ -10,12 +10,6 @@ import (
 )
 
 func (k *KMS) describeKey(in *kms.DescribeKeyInput) (*kms.DescribeKeyOutput, error) {
-	var v violations
-	v.grantTokens(in.GrantTokens)
-	v.keyID("keyId", in.KeyId)
-	if err := v.err(); err != nil {
-		return nil, err
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key, err := k.find("DescribeKey", *in.KeyId)
@@ -26,12 +20,6 @@ func (k *KMS) describeKey(in *kms.DescribeKeyInput) (*kms.DescribeKeyOutput, err
 }
 
 func (k *KMS) getPublicKey(in *kms.GetPublicKeyInput) (*kms.GetPublicKeyOutput, error) {
-	var v violations
-	v.grantTokens(in.GrantTokens)
-	v.keyID("keyId", in.KeyId)
-	if err := v.err(); err != nil {
-		return nil, err
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key, err := k.find("GetPublicKey", *in.KeyId)
@@ -71,7 +59,7 @@ func (k *KMS) metadata(key *key) *types.KeyMetadata {
 		CreationDate: aws.Time(key.created),
 		//lint:ignore SA1019 KMS answers with the deprecated member.
 		CustomerMasterKeySpec:   types.CustomerMasterKeySpec(key.keySpec),
-		Description:             aws.String(key.description),
+		Description:             aws.String(key.Description),
 		Enabled:                 key.state == types.KeyStateEnabled,
 		EncapsulationAlgorithms: key.encapsulation(),
 		EncryptionAlgorithms:    key.encryption(),

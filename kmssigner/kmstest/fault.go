@@ -117,6 +117,7 @@ type call struct {
 	k         *KMS
 	operation string
 	in        any
+	empty     []string // enum members of in that are present but empty
 }
 
 // Fail answers with err and the HTTP status of its code. It takes the error

@@ -66,6 +66,10 @@ func (k *KMS) AddPrivateKey(id string, private crypto.PrivateKey) (string, error
 var givenID = regexp.MustCompile(`^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$`)
 
 func (k *KMS) addGiven(id string, name types.KeySpec, secret signer) error {
+	policy, err := k.newPolicy(nil, false)
+	if err != nil {
+		return err
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if existing, ok := k.keys[id]; ok {
@@ -85,6 +89,7 @@ func (k *KMS) addGiven(id string, name types.KeySpec, secret signer) error {
 		origin:   types.OriginTypeAwsKms,
 		tags:     map[string]string{},
 		state:    types.KeyStateEnabled,
+		details:  details{Policy: policy},
 	}
 	if strings.HasPrefix(id, "mrk-") {
 		made.multi = &multiRegion{primary: k.opts.Region}

@@ -47,29 +47,35 @@
 //
 // Error codes, texts and the order of checks follow public recordings of KMS.
 // Where there is no recording, they follow the documentation and the service
-// model of AWS. Comments in the source mark behavior that neither covers. Where
-// the recordings and the documentation differ, the fake follows the recordings,
-// and a field of [Options] selects the documented behavior.
+// model of AWS. In the source, unrecorded marks the answers that no recording
+// shows. Where the recordings and the documentation differ, the fake follows the
+// recordings, and a field of [Options] selects the documented behavior. A test
+// compares the fake with the recordings, row by row.
 //
-// An operation checks the form of the request before it looks up the key. It
-// then checks the usage of the key, its state, the algorithm, the message type,
-// the length of the message, the signature if it verifies one, and last whether
-// the call is a dry run.
+// An operation checks the form of the request before it looks up the key. A
+// cryptographic operation then checks the usage of the key, its state, the
+// algorithm, the message type, the length of the message, the signature if it
+// verifies one, and last whether the call is a dry run.
 //
 // # Limitations
 //
 // The fake does not imitate:
 //
-//   - IAM, key policies and grants. The form of grant tokens is checked, and
-//     then they are ignored.
+//   - IAM. Key policies and grants are stored and returned, but they authorize
+//     nothing and deny nothing. The form of grant tokens is checked, and then
+//     they are ignored. A policy can name principals that do not exist.
 //   - Request quotas, latency and prices. Inject imitates the first two.
-//   - Eventual consistency. A change is visible at once.
+//   - Eventual consistency. A change is visible at once, and a key is never in
+//     the states Creating and Updating.
 //   - CloudTrail and custom key stores.
 //   - The import of key material. A key of origin EXTERNAL stays in the state
 //     PendingImport.
-//   - The passage of time. A key in the state PendingDeletion is never deleted.
+//   - The passage of time. A key in the state PendingDeletion is never deleted,
+//     and a symmetric encryption key is never rotated.
 //   - Encryption, key agreement and key encapsulation. Keys for them can be
 //     created and described but not used.
+//   - Rotation on demand, the list of rotations and the last use of a key.
+//   - Quotas, except for the number of aliases and of grants of a key.
 //   - Signatures by SM2 keys.
 //   - Verify with EXTERNAL_MU, except for the last 10,000 signatures that the
 //     ML-DSA key made since the process started. Others are not valid to it.

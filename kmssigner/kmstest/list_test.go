@@ -95,7 +95,15 @@ func TestListAliases(t *testing.T) {
 		if len(out.Aliases) != 2 || !out.Truncated || *out.Aliases[0].AliasName != "alias/01" || *out.Aliases[1].TargetKeyId != b {
 			t.Errorf("of one key: %+v", out)
 		}
-		_, err = f.ListAliases(t.Context(), &kms.ListAliasesInput{Limit: aws.Int32(101)})
-		check(t, err, "ListAliases", "ValidationException", "1 validation error detected: Value '101' at 'limit' failed to satisfy constraint: Member must have value less than or equal to 100")
+		// The service model permits 1000, and a page has 100 at most.
+		for i := range 60 {
+			f.alias(fmt.Sprintf("alias/more-%02d", i), f.kms.AddKey(p256))
+		}
+		out, err = f.ListAliases(t.Context(), &kms.ListAliasesInput{Limit: aws.Int32(1000)})
+		if err != nil || len(out.Aliases) != 100 || !out.Truncated {
+			t.Errorf("%d aliases, %v", len(out.Aliases), err)
+		}
+		_, err = f.ListAliases(t.Context(), &kms.ListAliasesInput{Limit: aws.Int32(1001)})
+		check(t, err, "ListAliases", "ValidationException", "1 validation error detected: Value '1001' at 'limit' failed to satisfy constraint: Member must have value less than or equal to 1000")
 	})
 }

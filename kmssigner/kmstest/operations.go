@@ -15,38 +15,58 @@ type operation struct {
 	// input returns a pointer to a new input struct of the SDK.
 	input func() any
 
+	// required has the names of the members that an input must have.
+	required []string
+
 	// run runs the operation with an input. It returns a pointer to an output
 	// struct of the SDK, or nil if KMS answers with an empty body.
 	run func(*KMS, any) (any, error)
 }
 
-// operations holds the operations by name.
+// operations holds the operations by name, with the members that they require.
 var operations = map[string]operation{
-	"GetPublicKey":        answering((*KMS).getPublicKey),
-	"Sign":                answering((*KMS).sign),
-	"Verify":              answering((*KMS).verify),
-	"GenerateMac":         answering((*KMS).generateMac),
-	"VerifyMac":           answering((*KMS).verifyMac),
-	"DescribeKey":         answering((*KMS).describeKey),
+	"GetPublicKey":        answering((*KMS).getPublicKey, "KeyId"),
+	"Sign":                answering((*KMS).sign, "KeyId", "Message", "SigningAlgorithm"),
+	"Verify":              answering((*KMS).verify, "KeyId", "Message", "Signature", "SigningAlgorithm"),
+	"GenerateMac":         answering((*KMS).generateMac, "KeyId", "MacAlgorithm", "Message"),
+	"VerifyMac":           answering((*KMS).verifyMac, "KeyId", "Mac", "MacAlgorithm", "Message"),
+	"DescribeKey":         answering((*KMS).describeKey, "KeyId"),
 	"CreateKey":           answering((*KMS).createKey),
-	"ReplicateKey":        answering((*KMS).replicateKey),
-	"CreateAlias":         acting((*KMS).createAlias),
-	"UpdateAlias":         acting((*KMS).updateAlias),
-	"DeleteAlias":         acting((*KMS).deleteAlias),
-	"EnableKey":           acting((*KMS).enableKey),
-	"DisableKey":          acting((*KMS).disableKey),
-	"ScheduleKeyDeletion": answering((*KMS).scheduleKeyDeletion),
-	"CancelKeyDeletion":   answering((*KMS).cancelKeyDeletion),
+	"ReplicateKey":        answering((*KMS).replicateKey, "KeyId", "ReplicaRegion"),
+	"CreateAlias":         acting((*KMS).createAlias, "AliasName", "TargetKeyId"),
+	"UpdateAlias":         acting((*KMS).updateAlias, "AliasName", "TargetKeyId"),
+	"DeleteAlias":         acting((*KMS).deleteAlias, "AliasName"),
+	"EnableKey":           acting((*KMS).enableKey, "KeyId"),
+	"DisableKey":          acting((*KMS).disableKey, "KeyId"),
+	"ScheduleKeyDeletion": answering((*KMS).scheduleKeyDeletion, "KeyId"),
+	"CancelKeyDeletion":   answering((*KMS).cancelKeyDeletion, "KeyId"),
 	"ListKeys":            answering((*KMS).listKeys),
 	"ListAliases":         answering((*KMS).listAliases),
-	"TagResource":         acting((*KMS).tagResource),
-	"UntagResource":       acting((*KMS).untagResource),
-	"ListResourceTags":    answering((*KMS).listResourceTags),
+	"TagResource":         acting((*KMS).tagResource, "KeyId", "Tags"),
+	"UntagResource":       acting((*KMS).untagResource, "KeyId", "TagKeys"),
+	"ListResourceTags":    answering((*KMS).listResourceTags, "KeyId"),
+
+	"GetKeyPolicy":         answering((*KMS).getKeyPolicy, "KeyId"),
+	"PutKeyPolicy":         acting((*KMS).putKeyPolicy, "KeyId", "Policy"),
+	"ListKeyPolicies":      answering((*KMS).listKeyPolicies, "KeyId"),
+	"GetKeyRotationStatus": answering((*KMS).getKeyRotationStatus, "KeyId"),
+	"EnableKeyRotation":    acting((*KMS).enableKeyRotation, "KeyId"),
+	"DisableKeyRotation":   acting((*KMS).disableKeyRotation, "KeyId"),
+	"UpdateKeyDescription": acting((*KMS).updateKeyDescription, "Description", "KeyId"),
+	"UpdatePrimaryRegion":  acting((*KMS).updatePrimaryRegion, "KeyId", "PrimaryRegion"),
+	"GenerateRandom":       answering((*KMS).generateRandom),
+
+	"CreateGrant":         answering((*KMS).createGrant, "KeyId", "Operations"),
+	"ListGrants":          answering((*KMS).listGrants, "KeyId"),
+	"ListRetirableGrants": answering((*KMS).listRetirableGrants),
+	"RevokeGrant":         acting((*KMS).revokeGrant, "GrantId", "KeyId"),
+	"RetireGrant":         acting((*KMS).retireGrant),
 }
 
-func answering[In, Out any](run func(*KMS, *In) (*Out, error)) operation {
+func answering[In, Out any](run func(*KMS, *In) (*Out, error), required ...string) operation {
 	return operation{
-		input: func() any { return new(In) },
+		input:    func() any { return new(In) },
+		required: required,
 		run: func(k *KMS, in any) (any, error) {
 			out, err := run(k, in.(*In))
 			if err != nil {
@@ -57,10 +77,11 @@ func answering[In, Out any](run func(*KMS, *In) (*Out, error)) operation {
 	}
 }
 
-func acting[In any](run func(*KMS, *In) error) operation {
+func acting[In any](run func(*KMS, *In) error, required ...string) operation {
 	return operation{
-		input: func() any { return new(In) },
-		run:   func(k *KMS, in any) (any, error) { return nil, run(k, in.(*In)) },
+		input:    func() any { return new(In) },
+		required: required,
+		run:      func(k *KMS, in any) (any, error) { return nil, run(k, in.(*In)) },
 	}
 }
 
@@ -84,12 +105,12 @@ func (k *KMS) handle(ctx context.Context, target string, body []byte, denied err
 	name, ok := strings.CutPrefix(target, targetPrefix)
 	op, known := operations[name]
 	if denied == nil && (!ok || !known) {
-		denied = refuse("UnknownOperationException", "kmstest: operation %q is not supported", target)
+		denied = unknown(target)
 	}
 	c := &call{k: k, operation: name}
 	if denied == nil {
 		c.in = op.input()
-		if denied = decode(body, c.in); denied != nil {
+		if c.empty, denied = decode(body, c.in); denied != nil {
 			c.in = nil
 		}
 	}
@@ -105,6 +126,17 @@ func (k *KMS) handle(ctx context.Context, target string, body []byte, denied err
 		k.mu.Unlock()
 	}
 	return a, err
+}
+
+// unknown returns the error for an operation that the fake does not have.
+func unknown(target string) *refusal {
+	reason := ""
+	switch name, _ := strings.CutPrefix(target, targetPrefix); name {
+	case "Encrypt", "Decrypt", "ReEncrypt", "DeriveSharedSecret", "Encapsulate", "Decapsulate",
+		"GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext":
+		reason = ": this fake signs and makes MACs, and does not encrypt or agree on keys"
+	}
+	return refuse("UnknownOperationException", "kmstest: operation %q is not supported%s", target, reason)
 }
 
 // serve runs the operation and applies the effects of the faults that match.
@@ -139,9 +171,12 @@ func (c *call) serve(ctx context.Context, op operation, denied error) (*response
 	return a, nil
 }
 
-// run runs the operation, applies the change functions of effects to its output
-// and encodes it.
+// run checks the form of the input, runs the operation, applies the change
+// functions of effects to its output and encodes it.
 func (c *call) run(op operation, effects []Effect) ([]byte, error) {
+	if err := validate(c.in, op.required, c.empty); err != nil {
+		return nil, err
+	}
 	out, err := c.k.durably(c.operation, func() (any, error) { return op.run(c.k, c.in) })
 	if err != nil || out == nil {
 		return nil, err

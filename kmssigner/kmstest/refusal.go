@@ -22,9 +22,8 @@ func (r *refusal) Error() string { return r.code + ": " + r.message }
 
 // status returns the HTTP status. It is 400 for every fault of the caller, as
 // in recordings, although the service model has 404, 409 and, for a dry run,
-// 412. There are no recordings of DryRunOperationException,
-// KeyUnavailableException and DependencyTimeoutException. The latter two have
-// the status of the model.
+// 412. There are no recordings of KeyUnavailableException and
+// DependencyTimeoutException, which have the status of the model.
 func (r *refusal) status() int { return statusOf(r.code) }
 
 func statusOf(code string) int {
@@ -38,12 +37,12 @@ func statusOf(code string) int {
 }
 
 // body returns the JSON of the error. As in recordings, the member of the text
-// is message, or Message for two of the codes.
+// is message, or Message for AccessDeniedException.
 func (r *refusal) body() []byte {
 	m := map[string]string{"__type": r.code}
 	switch {
 	case r.message == "":
-	case r.code == "AccessDeniedException", r.code == "UnsupportedOperationException":
+	case r.code == "AccessDeniedException":
 		m["Message"] = r.message
 	default:
 		m["message"] = r.message

@@ -1,8 +1,6 @@
 package kmstest
 
 import (
-	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,18 +37,6 @@ func (k *KMS) configuration(key *key) *types.MultiRegionConfiguration {
 }
 
 func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, error) {
-	var v violations
-	v.description(in.Description)
-	v.keyID("keyId", in.KeyId)
-	v.policy(in.Policy)
-	v.text("replicaRegion", in.ReplicaRegion, 1, 32)
-	if name := in.ReplicaRegion; name != nil && !regionForm.MatchString(*name) {
-		v.add("'"+*name+"'", "replicaRegion", "Member must satisfy regular expression pattern: %s", regionForm)
-	}
-	v.tags(in.Tags)
-	if err := v.err(); err != nil {
-		return nil, err
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	primary, err := k.findNoAlias("ReplicateKey", *in.KeyId)
@@ -58,7 +44,7 @@ func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, 
 	case err != nil:
 		return nil, err
 	case primary.multi == nil || primary.multi.primary != k.opts.Region:
-		return nil, refuse("UnsupportedOperationException", "%s is not a multi-Region primary key.", primary.arn)
+		return nil, refuse("UnsupportedOperationException", "%s is not a multi-region primary key.", primary.arn)
 	case primary.state != types.KeyStateEnabled:
 		return nil, badState(primary.arn, primary.state)
 	}
@@ -69,7 +55,7 @@ func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, 
 	if existing, ok := there.keys[primary.id]; ok { // also in the Region of the primary
 		return nil, refuse("AlreadyExistsException", "%s already exists", existing.arn)
 	}
-	policy, err := keyPolicy(in.Policy)
+	policy, err := k.newPolicy(in.Policy, in.BypassPolicyLockoutSafetyCheck)
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +66,8 @@ func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, 
 	replica := *primary
 	replica.arn = there.arn("key/" + primary.id)
 	replica.created = now()
-	replica.description = aws.ToString(in.Description)
 	replica.tags = tags
+	replica.details = details{Description: aws.ToString(in.Description), Policy: policy}
 	there.keys[replica.id] = &replica
 	replica.multi.replicas = append(replica.multi.replicas, there.opts.Region)
 	slices.Sort(replica.multi.replicas)
@@ -90,9 +76,6 @@ func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, 
 	// In KMS the replica is Creating for a few seconds. Here it is enabled
 	// already.
 	md.KeyState, md.Enabled = types.KeyStateCreating, false
-	if policy == "" {
-		policy = fmt.Sprintf(defaultPolicy, k.opts.Partition, k.opts.AccountID)
-	}
 	return &kms.ReplicateKeyOutput{
 		ReplicaKeyMetadata: md,
 		ReplicaPolicy:      aws.String(policy),
@@ -100,5 +83,37 @@ func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, 
 	}, nil
 }
 
-// regionForm is the pattern in the service model.
-var regionForm = regexp.MustCompile(`^([a-z]+-){2,3}\d+$`)
+// updatePrimaryRegion makes a replica the primary key. In KMS the two keys are
+// Updating for some seconds. Here the change is made at once. The codes and the
+// texts are not recorded, except that of a key that is not a primary key, which
+// is that of ReplicateKey.
+func (k *KMS) updatePrimaryRegion(in *kms.UpdatePrimaryRegionInput) error {
+	return k.change("UpdatePrimaryRegion", in.KeyId, func(key *key) error {
+		m := key.multi
+		switch {
+		case key.state != types.KeyStateEnabled:
+			return badState(key.arn, key.state)
+		case m == nil || m.primary != k.opts.Region:
+			return refuse("UnsupportedOperationException", "%s is not a multi-region primary key.", key.arn)
+		case *in.PrimaryRegion == m.primary:
+			return refuse("UnsupportedOperationException", "%s is the primary key already.", key.arn)
+		}
+		if err := k.checkRegion(*in.PrimaryRegion); err != nil {
+			return err
+		}
+		there := k.region(*in.PrimaryRegion)
+		replica, ok := there.keys[key.id]
+		switch {
+		case !ok:
+			return notFound("Key '%s' does not exist", there.arn("key/"+key.id))
+		case replica.state != types.KeyStateEnabled:
+			return badState(replica.arn, replica.state)
+		}
+		replica.Rotation, key.Rotation = key.Rotation, rotation{}
+		m.replicas = slices.DeleteFunc(m.replicas, func(r string) bool { return r == there.opts.Region })
+		m.replicas = append(m.replicas, k.opts.Region)
+		slices.Sort(m.replicas)
+		m.primary = there.opts.Region
+		return nil
+	})
+}

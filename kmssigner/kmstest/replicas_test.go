@@ -160,7 +160,7 @@ func TestReplicateRefusals(t *testing.T) {
 		for _, tt := range []struct {
 			reason, id, region, code, message string
 		}{
-			{"a key of one Region", single, "eu-west-1", "UnsupportedOperationException", arn(single) + " is not a multi-Region primary key."},
+			{"a key of one Region", single, "eu-west-1", "UnsupportedOperationException", arn(single) + " is not a multi-region primary key."},
 			{"no such key", "mrk-0123456789abcdef0123456789abcdef", "eu-west-1", "NotFoundException", "Key '" + arn("mrk-0123456789abcdef0123456789abcdef") + "' does not exist"},
 			{"a disabled key", off, "eu-west-1", "DisabledException", arn(off) + " is disabled."},
 			{"a key pending deletion", doomed, "eu-west-1", "KMSInvalidStateException", arn(doomed) + " is pending deletion."},
@@ -176,11 +176,104 @@ func TestReplicateRefusals(t *testing.T) {
 			})
 		}
 		_, err := replicate(f.there("eu-west-1"), id, "eu-west-2")
-		check(t, err, "ReplicateKey", "UnsupportedOperationException", f.kms.Region("eu-west-1").arn("key/"+id)+" is not a multi-Region primary key.")
+		check(t, err, "ReplicateKey", "UnsupportedOperationException", f.kms.Region("eu-west-1").arn("key/"+id)+" is not a multi-region primary key.")
 		_, err = f.ReplicateKey(t.Context(), &kms.ReplicateKeyInput{KeyId: &id, ReplicaRegion: aws.String("eu-west-2"), Policy: aws.String("{")})
-		check(t, err, "ReplicateKey", "MalformedPolicyDocumentException", "The new key policy is not valid JSON.")
+		check(t, err, "ReplicateKey", "MalformedPolicyDocumentException", "The new key policy is not valid.")
 		if n := len(f.kms.Region("eu-west-2").keys); n != 0 {
 			t.Errorf("refusals left %d keys behind", n)
 		}
+	})
+}
+
+// TestUpdatePrimaryRegion moves the primary key to the Region of a replica.
+func TestUpdatePrimaryRegion(t *testing.T) {
+	onBoth(t, func(t *testing.T, f fake) {
+		id := f.multiRegion(p256, signVerify)
+		for _, region := range []string{"eu-west-1", "ap-southeast-2"} {
+			if _, err := replicate(f, id, region); err != nil {
+				t.Fatal(err)
+			}
+		}
+		move := func(f fake, id, region string) error {
+			_, err := f.UpdatePrimaryRegion(t.Context(), &kms.UpdatePrimaryRegionInput{KeyId: &id, PrimaryRegion: &region})
+			return err
+		}
+		eu := f.there("eu-west-1")
+		const code = "UnsupportedOperationException"
+		check(t, move(eu, id, "ap-southeast-2"), "UpdatePrimaryRegion", code, eu.kms.arn("key/"+id)+" is not a multi-region primary key.")
+		single := f.kms.AddKey(p256)
+		check(t, move(f, single, "eu-west-1"), "UpdatePrimaryRegion", code, f.kms.arn("key/"+single)+" is not a multi-region primary key.")
+		check(t, move(f, id, "us-east-1"), "UpdatePrimaryRegion", code, f.kms.arn("key/"+id)+" is the primary key already.")
+		check(t, move(f, id, "mars-north-1"), "UpdatePrimaryRegion", code, "KMS is not available in Region mars-north-1")
+		check(t, move(f, id, "eu-central-1"), "UpdatePrimaryRegion", "NotFoundException", "Key 'arn:aws:kms:eu-central-1:111122223333:key/"+id+"' does not exist")
+		check(t, move(f, id, "Europe"), "UpdatePrimaryRegion", "ValidationException", `1 validation error detected: Value 'Europe' at 'primaryRegion' failed to satisfy constraint: Member must satisfy regular expression pattern: ^([a-z]+-){2,3}\d+$`)
+		f.there("ap-southeast-2").disable(id)
+		check(t, move(f, id, "ap-southeast-2"), "UpdatePrimaryRegion", "DisabledException", "arn:aws:kms:ap-southeast-2:111122223333:key/"+id+" is disabled.")
+
+		if err := move(f, id, "eu-west-1"); err != nil {
+			t.Fatal(err)
+		}
+		for g, role := range map[*fake]types.MultiRegionKeyType{&f: "REPLICA", &eu: "PRIMARY"} {
+			c := g.describe(id).MultiRegionConfiguration
+			var replicas []string
+			for _, r := range c.ReplicaKeys {
+				replicas = append(replicas, *r.Region)
+			}
+			if c.MultiRegionKeyType != role || *c.PrimaryKey.Region != "eu-west-1" || strings.Join(replicas, " ") != "ap-southeast-2 us-east-1" {
+				t.Errorf("%s, primary %s, replicas %v", c.MultiRegionKeyType, *c.PrimaryKey.Region, replicas)
+			}
+		}
+		_, err := replicate(f, id, "eu-central-1")
+		check(t, err, "ReplicateKey", code, f.kms.arn("key/"+id)+" is not a multi-region primary key.")
+		if _, err := replicate(eu, id, "eu-central-1"); err != nil {
+			t.Error(err)
+		}
+		f.mustSign(signInput(id, []byte("m"), es256)) // either key still signs
+		eu.mustSign(signInput(id, []byte("m"), es256))
+	})
+}
+
+// TestReplicaDetails checks that a replica has a policy, a description and
+// grants of its own.
+func TestReplicaDetails(t *testing.T) {
+	onBoth(t, func(t *testing.T, f fake) {
+		ctx := t.Context()
+		id := f.multiRegion(p256, signVerify)
+		const policy = `{"Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:*","Resource":"*"}}`
+		if _, err := f.PutKeyPolicy(ctx, &kms.PutKeyPolicyInput{KeyId: &id, Policy: aws.String(policy)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.CreateGrant(ctx, &kms.CreateGrantInput{KeyId: &id, GranteePrincipal: aws.String(grantee), Operations: []types.GrantOperation{"Sign"}}); err != nil {
+			t.Fatal(err)
+		}
+		out, err := replicate(f, id, "eu-west-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		eu := f.there("eu-west-1")
+		got, err := eu.GetKeyPolicy(ctx, &kms.GetKeyPolicyInput{KeyId: &id})
+		if err != nil || *got.Policy != *out.ReplicaPolicy || !strings.Contains(*got.Policy, "key-default-1") {
+			t.Errorf("%+v, %v", got, err)
+		}
+		grants, err := eu.ListGrants(ctx, &kms.ListGrantsInput{KeyId: &id})
+		if err != nil || len(grants.Grants) != 0 {
+			t.Errorf("%+v, %v", grants, err)
+		}
+		if _, err := eu.UpdateKeyDescription(ctx, &kms.UpdateKeyDescriptionInput{KeyId: &id, Description: aws.String("there")}); err != nil {
+			t.Error(err)
+		}
+		if here, there := f.describe(id), eu.describe(id); *here.Description != "here" || *there.Description != "there" {
+			t.Errorf("%q and %q", *here.Description, *there.Description)
+		}
+		long := strings.Repeat("日", 8192)
+		if _, err := f.UpdateKeyDescription(ctx, &kms.UpdateKeyDescriptionInput{KeyId: &id, Description: &long}); err != nil {
+			t.Error(err)
+		}
+		if *f.describe(id).Description != long {
+			t.Error("not the description that was set")
+		}
+		f.scheduleDeletion(id)
+		_, err = f.UpdateKeyDescription(ctx, &kms.UpdateKeyDescriptionInput{KeyId: &id, Description: aws.String("")})
+		check(t, err, "UpdateKeyDescription", "KMSInvalidStateException", f.kms.arn("key/"+id)+" is pending replica deletion.")
 	})
 }

@@ -22,11 +22,11 @@ type savedKey struct {
 	Origin      types.OriginType
 	State       types.KeyState
 	Created     time.Time
-	Description string            `json:",omitempty"`
 	Tags        map[string]string `json:",omitempty"`
 	Deletion    time.Time         `json:",omitzero"`
 	Window      int32             `json:",omitempty"`
 	MultiRegion *savedMultiRegion `json:",omitempty"`
+	Details     details
 	Material    savedMaterial
 }
 
@@ -46,16 +46,16 @@ type savedMaterial struct {
 func (key *key) save() (savedKey, error) {
 	m, err := saveMaterial(key.material)
 	s := savedKey{
-		Spec:        key.keySpec,
-		Usage:       key.usage,
-		Origin:      key.origin,
-		State:       key.state,
-		Created:     key.created,
-		Description: key.description,
-		Tags:        key.tags,
-		Deletion:    key.deletion,
-		Window:      key.window,
-		Material:    m,
+		Spec:     key.keySpec,
+		Usage:    key.usage,
+		Origin:   key.origin,
+		State:    key.state,
+		Created:  key.created,
+		Details:  key.details,
+		Tags:     key.tags,
+		Deletion: key.deletion,
+		Window:   key.window,
+		Material: m,
 	}
 	if key.multi != nil {
 		s.MultiRegion = &savedMultiRegion{key.multi.primary, slices.Clone(key.multi.replicas)}
@@ -83,18 +83,18 @@ func (l loader) load(id string, s savedKey) (*key, error) {
 		return nil, err
 	}
 	loaded := &key{
-		id:          id,
-		keySpec:     s.Spec,
-		spec:        specs[s.Spec],
-		usage:       s.Usage,
-		origin:      s.Origin,
-		state:       s.State,
-		created:     s.Created,
-		description: s.Description,
-		tags:        s.Tags,
-		deletion:    s.Deletion,
-		window:      s.Window,
-		material:    m,
+		id:       id,
+		keySpec:  s.Spec,
+		spec:     specs[s.Spec],
+		usage:    s.Usage,
+		origin:   s.Origin,
+		state:    s.State,
+		created:  s.Created,
+		details:  s.Details,
+		tags:     s.Tags,
+		deletion: s.Deletion,
+		window:   s.Window,
+		material: m,
 	}
 	if loaded.tags == nil {
 		loaded.tags = map[string]string{}

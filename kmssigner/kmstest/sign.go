@@ -3,23 +3,9 @@ package kmstest
 import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
-	"github.com/aws/aws-sdk-go-v2/service/kms/types"
-)
-
-// Maximum sizes in bytes in the service model. The minimum is 1. The
-// documentation of the SDK permits an empty message, but recordings of KMS show
-// that it is refused.
-const (
-	maxMessage   = 4096
-	maxSignature = 6144
 )
 
 func (k *KMS) sign(in *kms.SignInput) (*kms.SignOutput, error) {
-	var v violations
-	checkSigning(&v, in.KeyId, in.Message, in.MessageType, in.SigningAlgorithm, in.GrantTokens)
-	if err := v.err(); err != nil {
-		return nil, err
-	}
 	key, err := k.forUse("Sign", *in.KeyId, signVerify)
 	if err != nil {
 		return nil, err
@@ -44,12 +30,6 @@ func (k *KMS) sign(in *kms.SignInput) (*kms.SignOutput, error) {
 }
 
 func (k *KMS) verify(in *kms.VerifyInput) (*kms.VerifyOutput, error) {
-	var v violations
-	checkSigning(&v, in.KeyId, in.Message, in.MessageType, in.SigningAlgorithm, in.GrantTokens)
-	v.blob("signature", in.Signature, 1, maxSignature)
-	if err := v.err(); err != nil {
-		return nil, err
-	}
 	key, err := k.forUse("Verify", *in.KeyId, signVerify)
 	if err != nil {
 		return nil, err
@@ -71,22 +51,6 @@ func (k *KMS) verify(in *kms.VerifyInput) (*kms.VerifyOutput, error) {
 		SignatureValid:   true,
 		SigningAlgorithm: in.SigningAlgorithm,
 	}, nil
-}
-
-// checkSigning checks the form of the members that Sign and Verify share.
-func checkSigning(v *violations, id *string, msg []byte, t types.MessageType, alg types.SigningAlgorithmSpec, grants []string) {
-	v.grantTokens(grants)
-	v.keyID("keyId", id)
-	v.message(msg)
-	oneOf(v, "messageType", t)
-	switch alg {
-	case "":
-		v.add("null", "signingAlgorithm", "Member must not be null")
-	case "SYMMETRIC_DEFAULT":
-		// KMS accepts the form of this value, although it is not in the enum.
-	default:
-		oneOf(v, "signingAlgorithm", alg)
-	}
 }
 
 // signer checks in against the key and returns the material of the key.

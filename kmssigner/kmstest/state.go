@@ -106,7 +106,8 @@ func (k *KMS) durably(operation string, run func() (any, error)) (any, error) {
 // for an operation that is not known to.
 func onlyReads(operation string) bool {
 	switch operation {
-	case "Sign", "Verify", "GenerateMac", "VerifyMac", "GetPublicKey", "DescribeKey":
+	case "Sign", "Verify", "GenerateMac", "VerifyMac", "GetPublicKey", "DescribeKey",
+		"GetKeyPolicy", "GetKeyRotationStatus", "GenerateRandom":
 		return true
 	}
 	return strings.HasPrefix(operation, "List")

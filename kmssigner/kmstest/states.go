@@ -7,13 +7,8 @@ import (
 )
 
 // change calls f with a key while it holds k.mu. It is for operations that take
-// a key ID or a key ARN but not an alias. v has the violations of the other
-// members of the request.
-func (k *KMS) change(operation string, id *string, v violations, f func(*key) error) error {
-	v.keyID("keyId", id)
-	if err := v.err(); err != nil {
-		return err
-	}
+// a key ID or a key ARN but not an alias.
+func (k *KMS) change(operation string, id *string, f func(*key) error) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key, err := k.findNoAlias(operation, *id)
@@ -23,12 +18,22 @@ func (k *KMS) change(operation string, id *string, v violations, f func(*key) er
 	return f(key)
 }
 
+func (k *KMS) updateKeyDescription(in *kms.UpdateKeyDescriptionInput) error {
+	return k.change("UpdateKeyDescription", in.KeyId, func(key *key) error {
+		if key.deletionScheduled() {
+			return badState(key.arn, key.state)
+		}
+		key.Description = *in.Description
+		return nil
+	})
+}
+
 func (k *KMS) enableKey(in *kms.EnableKeyInput) error {
-	return k.change("EnableKey", in.KeyId, nil, func(key *key) error { return key.setState(types.KeyStateEnabled) })
+	return k.change("EnableKey", in.KeyId, func(key *key) error { return key.setState(types.KeyStateEnabled) })
 }
 
 func (k *KMS) disableKey(in *kms.DisableKeyInput) error {
-	return k.change("DisableKey", in.KeyId, nil, func(key *key) error { return key.setState(types.KeyStateDisabled) })
+	return k.change("DisableKey", in.KeyId, func(key *key) error { return key.setState(types.KeyStateDisabled) })
 }
 
 // setState sets the state to Enabled or Disabled if the key is in one of the
@@ -51,10 +56,12 @@ func (k *KMS) scheduleKeyDeletion(in *kms.ScheduleKeyDeletionInput) (*kms.Schedu
 	if in.PendingWindowInDays != nil {
 		days = *in.PendingWindowInDays
 	}
-	var v violations
-	v.number("pendingWindowInDays", &days, 7, 30)
+	if days < 7 || days > 30 {
+		// The service model has 1 to 365. The text is recorded.
+		return nil, refuse("ValidationException", "PendingWindowInDays must be between 7 and 30")
+	}
 	var out *kms.ScheduleKeyDeletionOutput
-	err := k.change("ScheduleKeyDeletion", in.KeyId, v, func(key *key) error {
+	err := k.change("ScheduleKeyDeletion", in.KeyId, func(key *key) error {
 		if key.deletionScheduled() {
 			return badState(key.arn, key.state)
 		}
@@ -76,7 +83,7 @@ func (k *KMS) scheduleKeyDeletion(in *kms.ScheduleKeyDeletionInput) (*kms.Schedu
 
 func (k *KMS) cancelKeyDeletion(in *kms.CancelKeyDeletionInput) (*kms.CancelKeyDeletionOutput, error) {
 	var out *kms.CancelKeyDeletionOutput
-	err := k.change("CancelKeyDeletion", in.KeyId, nil, func(key *key) error {
+	err := k.change("CancelKeyDeletion", in.KeyId, func(key *key) error {
 		if !key.deletionScheduled() {
 			return refuse("KMSInvalidStateException", "%s is not pending deletion.", key.arn)
 		}

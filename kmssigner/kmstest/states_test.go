@@ -48,12 +48,14 @@ func TestStates(t *testing.T) {
 		state("Enabled")
 		check(t, cancel(), "CancelKeyDeletion", "KMSInvalidStateException", arn+" is not pending deletion.")
 
-		for days, constraint := range map[int32]string{
-			6:  "Value '6' at 'pendingWindowInDays' failed to satisfy constraint: Member must have value greater than or equal to 7",
-			31: "Value '31' at 'pendingWindowInDays' failed to satisfy constraint: Member must have value less than or equal to 30",
+		for days, text := range map[int32]string{
+			0:   "1 validation error detected: Value '0' at 'pendingWindowInDays' failed to satisfy constraint: Member must have value greater than or equal to 1",
+			6:   "PendingWindowInDays must be between 7 and 30",
+			31:  "PendingWindowInDays must be between 7 and 30",
+			366: "1 validation error detected: Value '366' at 'pendingWindowInDays' failed to satisfy constraint: Member must have value less than or equal to 365",
 		} {
 			_, err := schedule(&days)
-			check(t, err, "ScheduleKeyDeletion", "ValidationException", "1 validation error detected: "+constraint)
+			check(t, err, "ScheduleKeyDeletion", "ValidationException", text)
 		}
 		out, err := schedule(aws.Int32(7))
 		ok(err)

@@ -1,10 +1,10 @@
 package kmstest
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -13,31 +13,48 @@ import (
 
 const maxTags = 50 // per key
 
-// tags checks the length of the keys and values of tags.
-func (v *violations) tags(tags []types.Tag) {
-	for i, tag := range tags {
-		v.text(fmt.Sprintf("tags.%d.member.tagKey", i+1), tag.TagKey, 1, 128)
-		v.text(fmt.Sprintf("tags.%d.member.tagValue", i+1), tag.TagValue, 0, 256)
-	}
-}
-
-// tagged returns a copy of old with tags added. The texts of its errors are not
+// tagged returns a copy of old with tags added. The codes and texts are
 // recorded.
 func tagged(old map[string]string, tags []types.Tag) (map[string]string, error) {
+	if err := checkTags(tags); err != nil {
+		return nil, err
+	}
 	all := maps.Clone(old)
 	if all == nil {
 		all = map[string]string{}
 	}
 	for _, tag := range tags {
-		if strings.HasPrefix(strings.ToLower(*tag.TagKey), "aws:") {
-			return nil, refuse("TagException", "Tag keys that begin with aws: are reserved")
-		}
 		all[*tag.TagKey] = *tag.TagValue
 	}
 	if len(all) > maxTags {
-		return nil, refuse("LimitExceededException", "A key has at most %d tags", maxTags)
+		return nil, refuse("TagException", "Too many tags")
 	}
 	return all, nil
+}
+
+// checkTags checks what KMS demands of tags besides the service model. The order
+// of the checks is not recorded.
+func checkTags(tags []types.Tag) error {
+	seen := map[string]bool{}
+	for _, tag := range tags {
+		name := *tag.TagKey
+		switch {
+		case seen[name]:
+			return refuse("TagException", "Duplicate tag keys")
+		case strings.HasPrefix(strings.ToLower(name), "aws:"):
+			return refuse("TagException", "Tags beginning with aws: are reserved")
+		case strings.ContainsFunc(name+*tag.TagValue, notInTags):
+			return refuse("TagException", "Invalid tag: ") // nothing follows the colon
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+// notInTags reports whether a tag may not contain r. The documentation lists
+// letters, digits and spaces of any script and some punctuation.
+func notInTags(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsSpace(r) && !strings.ContainsRune("+-=._:/@", r)
 }
 
 // listTags returns tags sorted by key.
@@ -50,12 +67,10 @@ func listTags(tags map[string]string) []types.Tag {
 }
 
 func (k *KMS) tagResource(in *kms.TagResourceInput) error {
-	var v violations
-	if in.Tags == nil {
-		v.add("null", "tags", "Member must not be null")
+	if err := checkTags(in.Tags); err != nil {
+		return err
 	}
-	v.tags(in.Tags)
-	return k.change("TagResource", in.KeyId, v, func(key *key) error {
+	return k.change("TagResource", in.KeyId, func(key *key) error {
 		if key.deletionScheduled() {
 			return badState(key.arn, key.state)
 		}
@@ -68,14 +83,7 @@ func (k *KMS) tagResource(in *kms.TagResourceInput) error {
 }
 
 func (k *KMS) untagResource(in *kms.UntagResourceInput) error {
-	var v violations
-	if in.TagKeys == nil {
-		v.add("null", "tagKeys", "Member must not be null")
-	}
-	for i := range in.TagKeys {
-		v.text(fmt.Sprintf("tagKeys.%d.member", i+1), &in.TagKeys[i], 1, 128)
-	}
-	return k.change("UntagResource", in.KeyId, v, func(key *key) error {
+	return k.change("UntagResource", in.KeyId, func(key *key) error {
 		if key.deletionScheduled() {
 			return badState(key.arn, key.state)
 		}
@@ -89,7 +97,7 @@ func (k *KMS) untagResource(in *kms.UntagResourceInput) error {
 
 func (k *KMS) listResourceTags(in *kms.ListResourceTagsInput) (*kms.ListResourceTagsOutput, error) {
 	var out *kms.ListResourceTagsOutput
-	err := k.change("ListResourceTags", in.KeyId, nil, func(key *key) error {
+	err := k.change("ListResourceTags", in.KeyId, func(key *key) error {
 		names, next, err := page(slices.Sorted(maps.Keys(key.tags)), in.Limit, 50, 50, in.Marker)
 		if err != nil {
 			return err

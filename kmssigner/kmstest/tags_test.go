@@ -3,6 +3,7 @@ package kmstest
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -54,13 +55,28 @@ func TestTags(t *testing.T) {
 			_, err := f.TagResource(ctx, &kms.TagResourceInput{KeyId: id, Tags: tags})
 			return err
 		}
-		check(t, add(tag("AWS:x", "1")), "TagResource", "TagException", "Tag keys that begin with aws: are reserved")
+		check(t, add(tag("AWS:x", "1")), "TagResource", "TagException", "Tags beginning with aws: are reserved")
 		check(t, add(tag("", "1")), "TagResource", "ValidationException", "1 validation error detected: Value '' at 'tags.1.member.tagKey' failed to satisfy constraint: Member must have length greater than or equal to 1")
 		var many []string
 		for i := range 49 {
 			many = append(many, fmt.Sprint(i), "")
 		}
-		check(t, add(tag(many...)), "TagResource", "LimitExceededException", "A key has at most 50 tags")
+		check(t, add(tag(many...)), "TagResource", "TagException", "Too many tags")
+		check(t, add(tag("d", "1", "d", "2")), "TagResource", "TagException", "Duplicate tag keys")
+		check(t, add(tag("d", "My & My Team")), "TagResource", "TagException", "Invalid tag: ")
+		check(t, add(tag("d,", "")), "TagResource", "TagException", "Invalid tag: ")
+		list("a", "", "c", "3")
+
+		// Lengths are characters, and letters are those of any script.
+		long, longer := strings.Repeat("ü", 128), strings.Repeat("日", 256)
+		if err := add(tag(long, longer, "+-=._:/@ 9", "+-=._:/@ 9")); err != nil {
+			t.Error(err)
+		}
+		if _, err := f.UntagResource(ctx, &kms.UntagResourceInput{KeyId: id, TagKeys: []string{long, "+-=._:/@ 9"}}); err != nil {
+			t.Error(err)
+		}
+		check(t, add(tag("d", longer+"x")), "TagResource", "ValidationException", "1 validation error detected: Value '"+longer+"x' at 'tags.1.member.tagValue' failed to satisfy constraint: Member must have length less than or equal to 256")
+		check(t, add(tag(long+"x", "")), "TagResource", "ValidationException", "1 validation error detected: Value '"+long+"x' at 'tags.1.member.tagKey' failed to satisfy constraint: Member must have length less than or equal to 128")
 		list("a", "", "c", "3")
 		f.scheduleDeletion(*id)
 		check(t, add(tag("d", "4")), "TagResource", "KMSInvalidStateException", *out.KeyMetadata.Arn+" is pending deletion.")

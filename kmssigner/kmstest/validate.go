@@ -2,13 +2,25 @@ package kmstest
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // violations collects the constraints that the form of a request violates. KMS
 // reports all of them in one ValidationException, before it looks up the key.
 type violations []string
+
+// validate checks the form of an input of the SDK: the members that are
+// required, and the constraints of the service model. empty has the names of
+// the enum members that are present but empty, which cannot be told from absent
+// ones in the input.
+func validate(in any, required, empty []string) error {
+	var v violations
+	v.members("", reflect.ValueOf(in).Elem(), required, empty)
+	return v.err()
+}
 
 // add records that the value of a member violates a constraint. An empty value
 // is omitted from the text, as KMS omits blobs.
@@ -31,77 +43,172 @@ func (v violations) err() error {
 	return refuse("ValidationException", "%d validation %s detected: %s", len(v), errs, strings.Join(v, "; "))
 }
 
-// text checks that s is a string of min to max bytes.
-func (v *violations) text(member string, s *string, min, max int) {
-	if s == nil {
-		v.add("null", member, "Member must not be null")
-		return
-	}
-	v.length("'"+*s+"'", member, len(*s), min, max)
-}
-
-// blob checks that b has min to max bytes. The text does not include them.
-func (v *violations) blob(member string, b []byte, min, max int) {
-	if b == nil {
-		v.add("null", member, "Member must not be null")
-		return
-	}
-	v.length("", member, len(b), min, max)
-}
-
-// message checks that b is a message. KMS treats it as a secret, so the text
-// does not even include null.
-func (v *violations) message(b []byte) {
-	if b == nil {
-		v.add("", "message", "Member must not be null")
-		return
-	}
-	v.length("", "message", len(b), 1, maxMessage)
-}
-
-// length checks that n, the length of a value, is min to max.
-func (v *violations) length(value, member string, n, min, max int) {
-	switch {
-	case n < min:
-		v.add(value, member, "Member must have length greater than or equal to %d", min)
-	case n > max:
-		v.add(value, member, "Member must have length less than or equal to %d", max)
-	}
-}
-
-// number checks that n is nil or min to max.
-func (v *violations) number(member string, n *int32, min, max int32) {
-	switch {
-	case n == nil:
-	case *n < min:
-		v.add(fmt.Sprintf("'%d'", *n), member, "Member must have value greater than or equal to %d", min)
-	case *n > max:
-		v.add(fmt.Sprintf("'%d'", *n), member, "Member must have value less than or equal to %d", max)
-	}
-}
-
-// oneOf checks that e is empty or one of the values of its enum in the SDK.
-func oneOf[E interface {
-	~string
-	Values() []E
-}](v *violations, member string, e E) {
-	if e != "" && !slices.Contains(e.Values(), e) {
-		outsideEnum(v, member, e)
-	}
-}
-
-// outsideEnum records that e is not one of the values of its enum.
-func outsideEnum[E interface {
-	~string
-	Values() []E
-}](v *violations, member string, e E) {
-	names, ok := enumOrder[member]
-	if !ok {
-		for _, x := range e.Values() {
-			names = append(names, string(x))
+// members checks the members of a struct of the SDK in alphabetical order. Their
+// names in the texts begin with prefix.
+func (v *violations) members(prefix string, s reflect.Value, required, empty []string) {
+	var names []string
+	for i := range s.NumField() {
+		if f := s.Type().Field(i); f.IsExported() {
+			names = append(names, f.Name)
 		}
 	}
-	v.add("'"+string(e)+"'", member, "Member must satisfy enum value set: [%s]", strings.Join(names, ", "))
+	slices.Sort(names)
+	for _, name := range names {
+		m := member{
+			name:     name,
+			path:     prefix + strings.ToLower(name[:1]) + name[1:],
+			required: slices.Contains(required, name),
+			empty:    slices.Contains(empty, name),
+		}
+		m.check(v, s.FieldByName(name))
+	}
+}
+
+// member is a member of an input, or an element of one.
+type member struct {
+	name     string // in the service model
+	path     string // in the texts
+	required bool
+	empty    bool // whether an enum value is present and empty
+}
+
+// check checks the value of the member.
+func (m member) check(v *violations, value reflect.Value) {
+	limits := constraints[m.name]
+	switch x := value.Interface().(type) {
+	case *string:
+		if x == nil {
+			m.absent(v)
+			return
+		}
+		m.length(v, "'"+*x+"'", utf8.RuneCountInString(*x))
+		if limits.pattern != nil && !limits.pattern.matches(*x) {
+			v.add("'"+*x+"'", m.path, "Member must satisfy regular expression pattern: %s", limits.pattern)
+		}
+		return
+	case []byte:
+		if x == nil {
+			m.absent(v)
+			return
+		}
+		m.length(v, "", len(x))
+		return
+	case *int32:
+		switch {
+		case x == nil:
+			m.absent(v)
+		case int(*x) < limits.min:
+			v.add(fmt.Sprintf("'%d'", *x), m.path, "Member must have value greater than or equal to %d", limits.min)
+		case int(*x) > limits.max:
+			v.add(fmt.Sprintf("'%d'", *x), m.path, "Member must have value less than or equal to %d", limits.max)
+		}
+		return
+	}
+	switch value.Kind() {
+	case reflect.String:
+		m.enum(v, value)
+	case reflect.Slice:
+		if value.IsNil() {
+			m.absent(v)
+			return
+		}
+		m.list(v, value)
+	case reflect.Pointer:
+		if s := value.Type().Elem(); s.Kind() == reflect.Struct && s.PkgPath() != "time" && !value.IsNil() {
+			v.members(m.path+".", value.Elem(), nil, nil)
+		}
+	}
+}
+
+// absent records that the member is absent, if it is required.
+func (m member) absent(v *violations) {
+	switch {
+	case !m.required:
+	case m.name == "Message": // KMS treats it as a secret and omits even null
+		v.add("", m.path, "Member must not be null")
+	default:
+		v.add("null", m.path, "Member must not be null")
+	}
+}
+
+// length checks the length of a value.
+func (m member) length(v *violations, value string, n int) {
+	limits, ok := constraints[m.name]
+	switch {
+	case !ok:
+	case n < limits.min:
+		v.add(value, m.path, "Member must have length greater than or equal to %d", limits.min)
+	case n > limits.max:
+		v.add(value, m.path, "Member must have length less than or equal to %d", limits.max)
+	}
+}
+
+// enum checks a value of an enum of the SDK.
+func (m member) enum(v *violations, value reflect.Value) {
+	switch {
+	case value.Len() > 0 || m.empty:
+		if names := enumNames(m.path, value); !slices.Contains(names, value.String()) && !m.tolerated(value.String()) {
+			v.add("'"+value.String()+"'", m.path, "Member must satisfy enum value set: [%s]", strings.Join(names, ", "))
+		}
+	default:
+		m.absent(v)
+	}
+}
+
+// tolerated reports whether KMS accepts the form of a value that is not in the
+// enum.
+func (m member) tolerated(value string) bool {
+	return m.name == "SigningAlgorithm" && value == "SYMMETRIC_DEFAULT"
+}
+
+// list checks the length and the elements of a list.
+func (m member) list(v *violations, list reflect.Value) {
+	m.length(v, "", list.Len())
+	for i := range list.Len() {
+		element, path := list.Index(i), fmt.Sprintf("%s.%d.member", m.path, i+1)
+		switch element.Kind() {
+		case reflect.Struct: // types.Tag
+			v.members(path+".", element, tagMembers, nil)
+		case reflect.String:
+			if element.Type() == reflect.TypeFor[string]() {
+				// GrantTokens has elements of the type GrantToken.
+				member{name: strings.TrimSuffix(m.name, "s"), path: path}.check(v, element.Addr())
+				continue
+			}
+			// The form of the text is that of other AWS services with the same
+			// framework. It is not recorded from KMS.
+			if names := enumNames(m.path, element); !slices.Contains(names, element.String()) {
+				v.add("'["+joined(list)+"]'", m.path, "Member must satisfy constraint: [Member must satisfy enum value set: [%s]]", strings.Join(names, ", "))
+				return
+			}
+		}
+	}
+}
+
+// tagMembers are the required members of a tag.
+var tagMembers = []string{"TagKey", "TagValue"}
+
+// joined returns the elements of a list of strings, separated by commas.
+func joined(list reflect.Value) string {
+	var all []string
+	for i := range list.Len() {
+		all = append(all, list.Index(i).String())
+	}
+	return strings.Join(all, ", ")
+}
+
+// enumNames returns the values of the enum that value belongs to, in the order
+// in which KMS lists them.
+func enumNames(path string, value reflect.Value) []string {
+	if names, ok := enumOrder[path]; ok {
+		return names
+	}
+	var names []string
+	values := value.MethodByName("Values").Call(nil)[0]
+	for i := range values.Len() {
+		names = append(names, values.Index(i).String())
+	}
+	return names
 }
 
 // enumOrder has the enums that KMS lists in another order than the SDK, in the
@@ -121,36 +228,4 @@ var enumOrder = map[string][]string{
 		"ML_KEM_512", "ML_KEM_768", "ML_KEM_1024",
 	},
 	"keyUsage": {"ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT", "ENCAPSULATE_DECAPSULATE"},
-}
-
-// keyID checks that id is 1 to 2048 ASCII characters.
-func (v *violations) keyID(member string, id *string) {
-	v.text(member, id, 1, 2048)
-	if id != nil && (*id == "" || strings.ContainsFunc(*id, func(r rune) bool { return r > 0x7f })) {
-		v.add("'"+*id+"'", member, `Member must satisfy regular expression pattern: ^\p{ASCII}+$`)
-	}
-}
-
-// description checks that s is nil or a description of a key.
-func (v *violations) description(s *string) {
-	if s != nil {
-		v.text("description", s, 0, 8192)
-	}
-}
-
-// policy checks that s is nil or has the length of a key policy.
-func (v *violations) policy(s *string) {
-	if s != nil {
-		v.text("policy", s, 1, 131072)
-	}
-}
-
-// grantTokens checks that there are at most ten tokens of valid length.
-func (v *violations) grantTokens(tokens []string) {
-	if len(tokens) > 10 {
-		v.add("", "grantTokens", "Member must have length less than or equal to 10")
-	}
-	for i := range tokens {
-		v.text(fmt.Sprintf("grantTokens.%d.member", i+1), &tokens[i], 1, 8192)
-	}
 }
