@@ -98,7 +98,7 @@ func (k *KMS) newPolicy(text *string, bypass bool) (string, error) {
 	if lockout && !bypass {
 		return malformed("The new key policy will not allow you to update the key policy in the future.")
 	}
-	return layout(*text)
+	return layout(*text, k.opts.Partition)
 }
 
 // policy is the part of a key policy that the fake looks at.

@@ -36,23 +36,28 @@ func TestKeyPolicy(t *testing.T) {
 		}
 
 		// The layout is that of KMS, whatever was put.
-		const compact = `{"Statement":{"Resource":"*","Condition":{"StringEquals":{"kms:RequestAlias":["alias/a","alias/<b>"]}},"Action":["kms:Put*"],"Principal":"*","Effect":"Allow"},"Version":"2012-10-17"}`
+		const compact = `{"Statement":{"Resource":["*"],"Condition":{"StringEquals":{"kms:ViaService":[],"kms:RequestAlias":["alias/a","alias/<b>"]},"Bool":{}},"Action":["kms:Put*"],"Principal":{"AWS":["111122223333","*"]},"Effect":"Allow","x":1.50},"Version":"2012-10-17"}`
 		if err := put(compact); err != nil {
 			t.Fatal(err)
 		}
 		if got, want := get(), `{
   "Version" : "2012-10-17",
-  "Statement" : {
+  "Statement" : [ {
     "Effect" : "Allow",
-    "Principal" : "*",
-    "Action" : [ "kms:Put*" ],
+    "Principal" : {
+      "AWS" : [ "arn:aws:iam::111122223333:root", "*" ]
+    },
+    "Action" : "kms:Put*",
     "Resource" : "*",
     "Condition" : {
       "StringEquals" : {
-        "kms:RequestAlias" : [ "alias/a", "alias/<b>" ]
-      }
-    }
-  }
+        "kms:RequestAlias" : [ "alias/a", "alias/<b>" ],
+        "kms:ViaService" : [ ]
+      },
+      "Bool" : { }
+    },
+    "x" : 1.50
+  } ]
 }`; got != want {
 			t.Errorf("%s\nwant %s", got, want)
 		}

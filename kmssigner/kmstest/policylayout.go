@@ -8,106 +8,184 @@ import (
 )
 
 // layout returns a policy in the form in which recordings of GetKeyPolicy show
-// it, whatever the form in which it was put: with line breaks and indentation as
-// in defaultPolicy, and with the members of the policy and of its statements in
-// a fixed order.
-func layout(policy string) (string, error) {
+// it, whatever the form in which it was put. partition is the partition of the
+// accounts that it names. The policy must be valid JSON.
+func layout(policy, partition string) (string, error) {
 	d := json.NewDecoder(strings.NewReader(policy))
 	d.UseNumber()
-	var b strings.Builder
-	if err := layoutValue(d, &b, ""); err != nil {
-		return "", refuse("MalformedPolicyDocumentException", "The new key policy is not valid.")
+	root, err := parseNode(d)
+	if err != nil {
+		return "", err
 	}
+	root.normalize(partition)
+	var b strings.Builder
+	root.print(&b, "")
 	return b.String(), nil
 }
 
-// layoutOrder is the order of the members of a policy and of a statement.
-// Others follow in the order of the policy.
-var layoutOrder = []string{
+// node is a JSON value whose members are in order.
+type node struct {
+	kind    json.Delim // '{', '[' or 0 for a scalar
+	scalar  json.Token
+	names   []string // of the members of an object
+	content []*node  // members or elements
+}
+
+func parseNode(d *json.Decoder) (*node, error) {
+	token, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	kind, nested := token.(json.Delim)
+	if !nested {
+		return &node{scalar: token}, nil
+	}
+	n := &node{kind: kind}
+	for d.More() {
+		if kind == '{' {
+			name, err := d.Token()
+			if err != nil {
+				return nil, err
+			}
+			n.names = append(n.names, name.(string))
+		}
+		value, err := parseNode(d)
+		if err != nil {
+			return nil, err
+		}
+		n.content = append(n.content, value)
+	}
+	_, err = d.Token() // the end
+	return n, err
+}
+
+// member returns a member of an object, or nil.
+func (n *node) member(name string) *node {
+	if i := slices.Index(n.names, name); i >= 0 {
+		return n.content[i]
+	}
+	return nil
+}
+
+// normalize changes a policy as KMS does: members of the policy, of statements
+// and of condition operators have a fixed order, Statement is a list, other
+// lists of one string are that string, and an account is the ARN of its root.
+func (n *node) normalize(partition string) {
+	n.sort(memberPlace)
+	statements := n.member("Statement")
+	switch {
+	case statements == nil:
+		return
+	case statements.kind != '[':
+		one := *statements
+		*statements = node{kind: '[', content: []*node{&one}}
+	}
+	for _, s := range statements.content {
+		s.sort(memberPlace)
+		for _, name := range []string{"Principal", "NotPrincipal"} {
+			if p := s.member(name); p != nil && p.member("AWS") != nil {
+				p.member("AWS").rootARNs(partition)
+			}
+		}
+		if c := s.member("Condition"); c != nil {
+			for _, operator := range c.content {
+				operator.sort(func(string) int { return 0 })
+			}
+		}
+		s.unwrap()
+	}
+}
+
+// memberOrder is the order of the members of a policy and of a statement.
+var memberOrder = []string{
 	"Version", "Id", "Statement",
 	"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
 }
 
-// layoutValue writes the next value of d. A line begins with indent.
-func layoutValue(d *json.Decoder, b *strings.Builder, indent string) error {
-	token, err := d.Token()
-	if err != nil {
-		return err
+// memberPlace returns the place of a member in memberOrder. Others come last.
+func memberPlace(name string) int {
+	if i := slices.Index(memberOrder, name); i >= 0 {
+		return i
 	}
-	switch token {
-	case json.Delim('['):
-		return layoutList(d, b, indent)
-	case json.Delim('{'):
-		return layoutMembers(d, b, indent)
-	}
-	return layoutScalar(b, token)
+	return len(memberOrder)
 }
 
-// layoutList writes the elements of an array and its end.
-func layoutList(d *json.Decoder, b *strings.Builder, indent string) error {
-	b.WriteString("[ ")
-	for i := 0; d.More(); i++ {
-		if i > 0 {
-			b.WriteString(", ")
+// sort sorts the members of an object by their place, and by name if they have
+// the same.
+func (n *node) sort(place func(string) int) {
+	order := make([]int, len(n.names))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		if d := place(n.names[i]) - place(n.names[j]); d != 0 {
+			return d
 		}
-		if err := layoutValue(d, b, indent); err != nil {
-			return err
+		return strings.Compare(n.names[i], n.names[j])
+	})
+	names, content := slices.Clone(n.names), slices.Clone(n.content)
+	for i, from := range order {
+		n.names[i], n.content[i] = names[from], content[from]
+	}
+}
+
+// unwrap replaces the lists of one scalar in n by the scalar.
+func (n *node) unwrap() {
+	if n.kind == '[' && len(n.content) == 1 && n.content[0].kind == 0 {
+		*n = *n.content[0]
+	}
+	for _, c := range n.content {
+		c.unwrap()
+	}
+}
+
+// rootARNs replaces the account IDs among principals by ARNs.
+func (n *node) rootARNs(partition string) {
+	if id, ok := n.scalar.(string); ok && accountID.MatchString(id) {
+		n.scalar = "arn:" + partition + ":iam::" + id + ":root"
+	}
+	for _, c := range n.content {
+		c.rootARNs(partition)
+	}
+}
+
+// print writes n in the layout of defaultPolicy. A line begins with indent.
+func (n *node) print(b *strings.Builder, indent string) {
+	switch {
+	case n.kind == 0:
+		printScalar(b, n.scalar)
+	case n.kind == '[':
+		b.WriteString("[ ")
+		for i, c := range n.content {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			c.print(b, indent)
 		}
-		if !d.More() {
+		if len(n.content) > 0 {
 			b.WriteString(" ")
 		}
+		b.WriteString("]")
+	case len(n.content) == 0:
+		b.WriteString("{ }")
+	default:
+		separator := "{\n"
+		for i, c := range n.content {
+			b.WriteString(separator + indent + "  ")
+			printScalar(b, n.names[i])
+			b.WriteString(" : ")
+			c.print(b, indent+"  ")
+			separator = ",\n"
+		}
+		b.WriteString("\n" + indent + "}")
 	}
-	b.WriteString("]")
-	_, err := d.Token()
-	return err
 }
 
-// layoutMembers writes the members of an object and its end.
-func layoutMembers(d *json.Decoder, b *strings.Builder, indent string) error {
-	type member struct {
-		place int // in layoutOrder
-		text  string
-	}
-	var members []member
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return err
-		}
-		m := member{place: slices.Index(layoutOrder, name.(string))}
-		if m.place < 0 {
-			m.place = len(layoutOrder)
-		}
-		var text strings.Builder
-		if err := layoutScalar(&text, name); err != nil {
-			return err
-		}
-		text.WriteString(" : ")
-		if err := layoutValue(d, &text, indent+"  "); err != nil {
-			return err
-		}
-		m.text = text.String()
-		members = append(members, m)
-	}
-	slices.SortStableFunc(members, func(x, y member) int { return x.place - y.place })
-	b.WriteString("{")
-	for i, m := range members {
-		if i > 0 {
-			b.WriteString(",")
-		}
-		b.WriteString("\n" + indent + "  " + m.text)
-	}
-	b.WriteString("\n" + indent + "}")
-	_, err := d.Token()
-	return err
-}
-
-// layoutScalar writes a string, a number, a Boolean or null.
-func layoutScalar(b *strings.Builder, token json.Token) error {
+func printScalar(b *strings.Builder, scalar any) {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
-	err := e.Encode(token)
-	b.WriteString(strings.TrimSuffix(text.String(), "\n"))
-	return err
+	if e.Encode(scalar) == nil { // scalars always encode
+		b.WriteString(strings.TrimSuffix(text.String(), "\n"))
+	}
 }

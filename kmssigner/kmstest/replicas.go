@@ -76,10 +76,15 @@ func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, 
 	// In KMS the replica is Creating for a few seconds. Here it is enabled
 	// already.
 	md.KeyState, md.Enabled = types.KeyStateCreating, false
+	md.CurrentKeyMaterialId = nil // not yet known
+	var replicaTags []types.Tag   // absent if there are none
+	if len(tags) > 0 {
+		replicaTags = listTags(tags)
+	}
 	return &kms.ReplicateKeyOutput{
 		ReplicaKeyMetadata: md,
 		ReplicaPolicy:      aws.String(policy),
-		ReplicaTags:        listTags(tags),
+		ReplicaTags:        replicaTags,
 	}, nil
 }
 
