@@ -2,7 +2,6 @@ package kmstest
 
 import (
 	"context"
-	"encoding/json"
 	"reflect"
 	"strings"
 
@@ -189,7 +188,7 @@ func (c *call) run(op operation, effects []Effect) ([]byte, error) {
 			}
 		}
 	}
-	return json.Marshal(m)
+	return marshal(m)
 }
 
 // keyOf returns the identifier of the key in an input, as the caller wrote it,

@@ -1,7 +1,6 @@
 package kmstest
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -47,7 +46,7 @@ func (r *refusal) body() []byte {
 	default:
 		m["message"] = r.message
 	}
-	b, _ := json.Marshal(m) // strings always marshal
+	b, _ := marshal(m) // strings always marshal
 	return b
 }
 

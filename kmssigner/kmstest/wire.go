@@ -1,6 +1,7 @@
 package kmstest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -179,6 +180,16 @@ func value(v reflect.Value) any {
 		}
 	}
 	return v.Interface()
+}
+
+// marshal encodes v as KMS does, which does not escape what HTML would need
+// escaped.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // seconds returns a time as KMS writes it, in seconds with an exponent, such as

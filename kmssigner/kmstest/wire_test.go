@@ -100,6 +100,8 @@ func TestWire(t *testing.T) {
 			400, `{"__type":"UnknownOperationException","message":"kmstest: operation \"TrentService.Encrypt\" is not supported: this fake signs and makes MACs, and does not encrypt or agree on keys"}`},
 		{"operation that KMS does not have", "ListTables", `{}`,
 			400, `{"__type":"UnknownOperationException","message":"kmstest: operation \"TrentService.ListTables\" is not supported"}`},
+		{"characters of HTML in a text", "DescribeKey", `{"KeyId":"<a&b>"}`,
+			400, `{"__type":"NotFoundException","message":"Invalid keyId '<a&b>'"}`},
 		{"unknown members are ignored", "ListKeys", `{"Colour":"red","Limit":1}`, 200, `"*"`},
 		{"null is absence", "ListKeys", `{"Limit":null}`, 200, `"*"`},
 		{"member names are case-sensitive", "DescribeKey", `{"keyid":"` + id + `"}`,
@@ -138,6 +140,9 @@ func TestWire(t *testing.T) {
 			status, body, header := to(k, tt.operation, tt.body).send(t, s)
 			if status != tt.status || !sameJSON(t, body, tt.answer) {
 				t.Errorf("%d %s\nwant %d %s", status, body, tt.status, tt.answer)
+			}
+			if strings.Contains(body, `\u0`) {
+				t.Errorf("escaped as for HTML: %s", body)
 			}
 			if ct := header.Get("Content-Type"); ct != "application/x-amz-json-1.1" {
 				t.Errorf("Content-Type %q", ct)
