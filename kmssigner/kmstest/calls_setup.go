@@ -84,3 +84,20 @@ func (k *KMS) RetireGrant(ctx context.Context, in *kms.RetireGrantInput, optFns 
 func (k *KMS) GenerateRandom(ctx context.Context, in *kms.GenerateRandomInput, optFns ...func(*kms.Options)) (*kms.GenerateRandomOutput, error) {
 	return k.client.GenerateRandom(ctx, in, optFns...)
 }
+
+// GetParametersForImport implements [kms.Client.GetParametersForImport] for the
+// wrapping algorithms RSAES_OAEP_SHA_256 and RSAES_OAEP_SHA_1.
+func (k *KMS) GetParametersForImport(ctx context.Context, in *kms.GetParametersForImportInput, optFns ...func(*kms.Options)) (*kms.GetParametersForImportOutput, error) {
+	return k.client.GetParametersForImport(ctx, in, optFns...)
+}
+
+// ImportKeyMaterial implements [kms.Client.ImportKeyMaterial] for ECC, HMAC and
+// symmetric encryption keys, except that the material never expires.
+func (k *KMS) ImportKeyMaterial(ctx context.Context, in *kms.ImportKeyMaterialInput, optFns ...func(*kms.Options)) (*kms.ImportKeyMaterialOutput, error) {
+	return k.client.ImportKeyMaterial(ctx, in, optFns...)
+}
+
+// DeleteImportedKeyMaterial implements [kms.Client.DeleteImportedKeyMaterial].
+func (k *KMS) DeleteImportedKeyMaterial(ctx context.Context, in *kms.DeleteImportedKeyMaterialInput, optFns ...func(*kms.Options)) (*kms.DeleteImportedKeyMaterialOutput, error) {
+	return k.client.DeleteImportedKeyMaterial(ctx, in, optFns...)
+}

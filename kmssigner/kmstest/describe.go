@@ -1,9 +1,6 @@
 package kmstest
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -57,6 +54,8 @@ func (k *KMS) metadata(key *key) *types.KeyMetadata {
 		AWSAccountId: aws.String(k.opts.AccountID),
 		Arn:          aws.String(key.arn),
 		CreationDate: aws.Time(key.created),
+
+		CurrentKeyMaterialId: key.materialID(),
 		//lint:ignore SA1019 KMS answers with the deprecated member.
 		CustomerMasterKeySpec:   types.CustomerMasterKeySpec(key.keySpec),
 		Description:             aws.String(key.Description),
@@ -74,10 +73,11 @@ func (k *KMS) metadata(key *key) *types.KeyMetadata {
 		Origin:                  key.origin,
 		SigningAlgorithms:       key.signing(),
 	}
-	if key.keySpec == types.KeySpecSymmetricDefault && key.state != types.KeyStatePendingImport {
-		// The ID has the right form and is the same for a key and its replicas.
-		id := sha256.Sum256([]byte(key.id))
-		md.CurrentKeyMaterialId = aws.String(hex.EncodeToString(id[:]))
+	if key.Import.Present {
+		md.ExpirationModel = types.ExpirationModelTypeKeyMaterialDoesNotExpire
+		if !key.Import.Expires.IsZero() {
+			md.ExpirationModel, md.ValidTo = types.ExpirationModelTypeKeyMaterialExpires, aws.Time(key.Import.Expires)
+		}
 	}
 	if key.multi != nil {
 		md.MultiRegionConfiguration = k.configuration(key)

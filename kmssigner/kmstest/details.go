@@ -9,6 +9,7 @@ type details struct {
 	Policy      string // the key policy, as GetKeyPolicy answers it
 	Rotation    rotation
 	Grants      []grant // in the order of their creation
+	Import      importing
 }
 
 // rotation is the automatic rotation of a symmetric encryption key.

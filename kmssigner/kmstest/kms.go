@@ -68,8 +68,8 @@
 //   - Eventual consistency. A change is visible at once, and a key is never in
 //     the states Creating and Updating.
 //   - CloudTrail and custom key stores.
-//   - The import of key material. A key of origin EXTERNAL stays in the state
-//     PendingImport.
+//   - The import of RSA keys, and of key material that is wrapped with another
+//     algorithm than RSAES_OAEP. Imported key material never expires.
 //   - The passage of time. A key in the state PendingDeletion is never deleted,
 //     and a symmetric encryption key is never rotated.
 //   - Encryption, key agreement and key encapsulation. Keys for them can be

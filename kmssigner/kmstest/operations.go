@@ -60,6 +60,10 @@ var operations = map[string]operation{
 	"ListRetirableGrants": answering((*KMS).listRetirableGrants),
 	"RevokeGrant":         acting((*KMS).revokeGrant, "GrantId", "KeyId"),
 	"RetireGrant":         acting((*KMS).retireGrant),
+
+	"GetParametersForImport":    answering((*KMS).getParametersForImport, "KeyId", "WrappingAlgorithm", "WrappingKeySpec"),
+	"ImportKeyMaterial":         answering((*KMS).importKeyMaterial, "EncryptedKeyMaterial", "ImportToken", "KeyId"),
+	"DeleteImportedKeyMaterial": answering((*KMS).deleteImportedKeyMaterial, "KeyId"),
 }
 
 func answering[In, Out any](run func(*KMS, *In) (*Out, error), required ...string) operation {

@@ -68,6 +68,11 @@ func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, 
 	replica.created = now()
 	replica.tags = tags
 	replica.details = details{Description: aws.ToString(in.Description), Policy: policy}
+	if replica.origin == types.OriginTypeExternal {
+		// The same material must be imported into the replica.
+		replica.material, replica.state = publicOnly(nil), types.KeyStatePendingImport
+		replica.Import.Fingerprint = primary.Import.Fingerprint
+	}
 	there.keys[replica.id] = &replica
 	replica.multi.replicas = append(replica.multi.replicas, there.opts.Region)
 	slices.Sort(replica.multi.replicas)

@@ -88,7 +88,7 @@ func (k *KMS) cancelKeyDeletion(in *kms.CancelKeyDeletionInput) (*kms.CancelKeyD
 			return refuse("KMSInvalidStateException", "%s is not pending deletion.", key.arn)
 		}
 		key.state = types.KeyStateDisabled // even if it was enabled
-		if key.origin == types.OriginTypeExternal {
+		if key.origin == types.OriginTypeExternal && !key.Import.Present {
 			key.state = types.KeyStatePendingImport
 		}
 		out = &kms.CancelKeyDeletionOutput{KeyId: aws.String(key.arn)}
