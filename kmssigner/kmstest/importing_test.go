@@ -68,6 +68,20 @@ func newP256(t *testing.T) (*ecdsa.PrivateKey, []byte) {
 	return private, der
 }
 
+// newP384 returns a key on P-384 in PKCS #8.
+func newP384(t *testing.T) []byte {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
 // TestImport imports a key, signs with it, deletes the material and imports it
 // again.
 func TestImport(t *testing.T) {
@@ -207,7 +221,7 @@ func TestImportRefusals(t *testing.T) {
 		_, err = f.DeleteImportedKeyMaterial(ctx, &kms.DeleteImportedKeyMaterialInput{KeyId: &own})
 		check(t, err, "DeleteImportedKeyMaterial", unsupported, wrong)
 
-		p384DER := (&run{replay: &replay{t: t}}).secret(p384)
+		p384DER := newP384(t)
 		for _, tt := range []struct {
 			reason        string
 			in            *kms.ImportKeyMaterialInput
