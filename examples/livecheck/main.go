@@ -15,8 +15,16 @@
 // dollar a month, prorated, of a key that -create makes. It needs all the permissions
 // whose operations it calls; what IAM denies shows as a difference.
 //
-// Without -key and -create it compares the fake with itself. The exit status is 0, 2 for
-// a wrong command line, and 1 for a difference or any other failure.
+// With -recordings it makes the calls of the public recordings of KMS that the fake
+// follows, to see whether KMS still answers so. It first lists the calls and what they
+// cost at most, and stops there unless -yes is given too. It makes keys, aliases, tags,
+// policies and grants of its own, never touches others, and schedules each key for
+// deletion. It prints what KMS answers otherwise in the form of the recordings
+// (internal/recordings/recordings.txt), so that it can be added there. A replica that is
+// still Creating, and a new key that a Region does not know yet, show as differences.
+//
+// Without -key, -create and -recordings it compares the fake with itself. The exit
+// status is 0, 2 for a wrong command line, and 1 for a difference or any other failure.
 package main
 
 import (
@@ -43,10 +51,13 @@ func main() { cli.Main("livecheck", run) }
 
 func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 	var key, create string
+	var recorded, agreed bool
 	var timeout time.Duration
 	flags := cli.NewFlags("livecheck", stdio)
 	flags.StringVar(&key, "key", "", "key `ID`, key ARN, alias name or alias ARN to compare with; none: the fake itself")
 	flags.StringVar(&create, "create", "", "make a key of this `KEY_SPEC`, compare with it, in its states too, and schedule it for deletion")
+	flags.BoolVar(&recorded, "recordings", false, "list the calls of the public recordings and their price; with -yes, make them")
+	flags.BoolVar(&agreed, "yes", false, "make the calls that -recordings lists")
 	flags.PositiveVar(&timeout, "timeout", 5*time.Minute, "give up after this `time`")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -54,12 +65,22 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 	switch {
 	case key != "" && create != "":
 		return cli.Usage(errors.New("-key and -create are both given, want one"))
+	case recorded && key+create != "":
+		return cli.Usage(errors.New("-recordings is given with -key or -create, want one"))
+	case agreed && !recorded:
+		return cli.Usage(errors.New("-yes is given without -recordings"))
 	case create != "" && !slices.Contains(types.KeySpec("").Values(), types.KeySpec(create)):
 		return cli.Usage(fmt.Errorf("unknown key spec %q, want one of %s", create, types.KeySpec("").Values()))
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	differences, err := check(ctx, key, types.KeySpec(create), stdio.Out)
+	var differences int
+	var err error
+	if recorded {
+		differences, err = checkRecordings(ctx, agreed, stdio.Out)
+	} else {
+		differences, err = check(ctx, key, types.KeySpec(create), stdio.Out)
+	}
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,8 @@ func (r *Row) compare(line, length string) (string, error) {
 			return "", err
 		}
 	}
+	// The names of other Regions are not as long.
+	body = []byte(r.target.plain().Replace(string(body)))
 	if length != "" && length != strconv.Itoa(len(body)) {
 		return fmt.Sprintf("%d bytes, want %s: %s", len(body), length, body), nil
 	}

@@ -121,7 +121,7 @@ func TestRewrite(t *testing.T) {
 	if err != nil || len(rows) != 3 || rows[0].Problem == "" || rows[1].Problem == "" || rows[2].Problem == "" {
 		t.Fatalf("%+v, %v", rows, err)
 	}
-	got := r.Rewrite("me/mine", "2026-11-25", target, rows)
+	got := r.Rewrite("me/mine", "2026-11-25", rows)
 	want := `recording me/mine livecheck 2026-11-25 test
 define spec RSA_2048
 set key CreateKey {"KeySpec":"$spec"} KeyMetadata.KeyId

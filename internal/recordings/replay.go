@@ -47,8 +47,9 @@ type Row struct {
 	// Reason is why the fake differs on purpose, or empty.
 	Reason string
 
-	line int    // of the recorded answer, in the lines of the recording
-	day  string // of the recording
+	line   int    // of the recorded answer, in the lines of the recording
+	day    string // of the recording
+	target Target
 }
 
 // Replay makes the calls of a recording and compares the answers. It returns the
@@ -145,7 +146,7 @@ func (p *player) call(ctx context.Context, line string) error {
 	if !ok {
 		region = p.target.Region
 	}
-	p.last = Row{Operation: operation, Input: body, day: p.Day}
+	p.last = Row{Operation: operation, Input: body, day: p.Day, target: p.target}
 	p.last.Got, err = p.target.Call(ctx, region, operation, []byte(body))
 	return err
 }

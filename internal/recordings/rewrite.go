@@ -13,11 +13,11 @@ import (
 // of the table: the calls of r with the answers of rows where they differ. It
 // names the source and the day. Accounts, key IDs, times and secrets are
 // replaced, as in the table.
-func (r *Recording) Rewrite(source, day string, target Target, rows []Row) string {
+func (r *Recording) Rewrite(source, day string, rows []Row) string {
 	lines := slices.Clone(r.lines)
 	for _, row := range rows {
 		if row.Problem != "" {
-			lines[row.line] = row.record(target)
+			lines[row.line] = row.record()
 		}
 	}
 	var b strings.Builder
@@ -38,11 +38,15 @@ func isGlobal(name string) bool { return strings.Contains(table, "\ndefine "+nam
 
 var keyID = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32}`)
 
+// plain replaces the account and the Region of a target by those of the table.
+func (t Target) plain() *strings.Replacer {
+	return strings.NewReplacer(t.Account, Account, t.Region, Region)
+}
+
 // record returns the answer of a row as a line of the table. A key ID becomes
 // $key, which may not be the name that the recording has for the key.
-func (r *Row) record(target Target) string {
-	plain := strings.NewReplacer(target.Account, Account, target.Region, Region)
-	text := keyID.ReplaceAllString(plain.Replace(string(r.Got.Body)), "$$key")
+func (r *Row) record() string {
+	text := keyID.ReplaceAllString(r.target.plain().Replace(string(r.Got.Body)), "$$key")
 	text = strings.ReplaceAll(text, "arn:aws:kms:"+Region+":"+Account+":key/$key", "$arn")
 	if r.Got.Status != 200 {
 		var body map[string]string
