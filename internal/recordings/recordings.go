@@ -68,6 +68,17 @@ func All() ([]Recording, error) {
 	return all, flush()
 }
 
+// Texts returns the codes and texts of the recorded errors.
+func Texts() []string {
+	var texts []string
+	for line := range strings.Lines(table) {
+		if text, ok := strings.CutPrefix(line, "no "); ok {
+			texts = append(texts, strings.TrimSuffix(text, "\n"))
+		}
+	}
+	return texts
+}
+
 func parse(lines []string, global map[string]string) ([]Recording, error) {
 	var sets []map[string]string
 	var r Recording

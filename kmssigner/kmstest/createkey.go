@@ -104,9 +104,9 @@ func (k *KMS) checkCreateKey(in *kms.CreateKeyInput) (types.KeySpec, types.KeyUs
 	switch in.Origin {
 	case "", types.OriginTypeAwsKms:
 	case types.OriginTypeExternal:
-		// KMS cannot import ML-DSA and ML-KEM keys. The text is not recorded.
+		// KMS cannot import ML-DSA and ML-KEM keys.
 		if strings.HasPrefix(string(name), "ML_") {
-			return "", "", refuse("UnsupportedOperationException", "KeySpec %s is not supported with Origin EXTERNAL", name)
+			return "", "", unrecorded("UnsupportedOperationException", "KeySpec %s is not supported with Origin EXTERNAL", name)
 		}
 	default:
 		return "", "", refuse("UnsupportedOperationException", "kmstest: origin %s is not supported", in.Origin)

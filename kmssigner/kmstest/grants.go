@@ -63,8 +63,8 @@ func (k *KMS) createGrant(in *kms.CreateGrantInput) (*kms.CreateGrantOutput, err
 		case aws.ToBool(in.DryRun):
 			return dryRun
 		case i < 0 && len(key.Grants) >= maxGrants:
-			// The text is that of the quota of aliases. It is not recorded.
-			return refuse("LimitExceededException", "Grants per key quota for this account in this region is %d, current usage is %d.", maxGrants, len(key.Grants))
+			// The text is that of the quota of aliases.
+			return unrecorded("LimitExceededException", "Grants per key quota for this account in this region is %d, current usage is %d.", maxGrants, len(key.Grants))
 		case i < 0:
 			i = len(key.Grants)
 			key.Grants = append(key.Grants, grant{ID: newGrantID(), Created: now(), Terms: t})
@@ -78,26 +78,25 @@ func (k *KMS) createGrant(in *kms.CreateGrantInput) (*kms.CreateGrantOutput, err
 	return out, err
 }
 
-// check checks the terms without the key. Only the text for a grant of nothing
-// but CreateGrant is recorded.
+// check checks the terms without the key.
 func (t terms) check() error {
-	invalid := func(text string) error { return refuse("ValidationException", "%s", text) }
+	guess := func(text string) error { return unrecorded("ValidationException", "%s", text) }
 	only := func(op types.GrantOperation) bool {
 		return !slices.ContainsFunc(t.Operations, func(o types.GrantOperation) bool { return o != op })
 	}
 	switch {
 	case (t.GranteePrincipal == nil) == (t.GranteeServicePrincipal == nil):
-		return invalid("You must specify either GranteePrincipal or GranteeServicePrincipal, but not both.")
+		return guess("You must specify either GranteePrincipal or GranteeServicePrincipal, but not both.")
 	case t.RetiringPrincipal != nil && t.RetiringServicePrincipal != nil:
-		return invalid("You must not specify both RetiringPrincipal and RetiringServicePrincipal.")
+		return guess("You must not specify both RetiringPrincipal and RetiringServicePrincipal.")
 	case t.GranteeServicePrincipal != nil && (t.Constraints == nil || t.Constraints.SourceArn == nil):
-		return invalid("A grant with a GranteeServicePrincipal must have a SourceArn constraint.")
+		return guess("A grant with a GranteeServicePrincipal must have a SourceArn constraint.")
 	case t.GranteeServicePrincipal != nil && t.RetiringPrincipal == nil && t.RetiringServicePrincipal == nil:
-		return invalid("A grant with a GranteeServicePrincipal must have a RetiringPrincipal or a RetiringServicePrincipal.")
+		return guess("A grant with a GranteeServicePrincipal must have a RetiringPrincipal or a RetiringServicePrincipal.")
 	case len(t.Operations) == 0:
-		return invalid("A grant must have an operation.")
+		return guess("A grant must have an operation.")
 	case only(types.GrantOperationCreateGrant):
-		return invalid("Grants must not contain only the CreateGrant operation.")
+		return refuse("ValidationException", "Grants must not contain only the CreateGrant operation.")
 	}
 	return nil
 }
@@ -115,16 +114,16 @@ var grantOperations = map[types.KeyUsageType][]types.GrantOperation{
 var grantAlways = []types.GrantOperation{"CreateGrant", "RetireGrant", "DescribeKey"}
 
 // checkGrant checks terms against the key. KMS refuses operations that the key
-// does not have. The texts are not recorded.
+// does not have.
 func (key *key) checkGrant(t terms) error {
 	for _, op := range t.Operations {
 		if key.usage != encapsulate && !slices.Contains(grantAlways, op) && !slices.Contains(grantOperations[key.usage], op) {
-			return refuse("ValidationException", "Operation %s is not supported on a KMS key with key usage %s.", op, key.usage)
+			return unrecorded("ValidationException", "Operation %s is not supported on a KMS key with key usage %s.", op, key.usage)
 		}
 	}
 	c := t.Constraints
 	if c != nil && key.keySpec != types.KeySpecSymmetricDefault && (c.EncryptionContextEquals != nil || c.EncryptionContextSubset != nil) {
-		return refuse("ValidationException", "Encryption context constraints are supported only on symmetric encryption KMS keys.")
+		return unrecorded("ValidationException", "Encryption context constraints are supported only on symmetric encryption KMS keys.")
 	}
 	return nil
 }
@@ -151,7 +150,7 @@ func (k *KMS) listGrants(in *kms.ListGrantsInput) (*kms.ListGrantsOutput, error)
 		entries := map[string]types.GrantListEntry{}
 		k.addGrants(entries, key, wanted)
 		if len(entries) == 0 && in.GrantId != nil {
-			return notFound("Grant ID %s not found", *in.GrantId) // the text is not recorded
+			return unrecorded("NotFoundException", "Grant ID %s not found", *in.GrantId)
 		}
 		var err error
 		out, err = grantPage(entries, in.Limit, in.Marker)
@@ -167,7 +166,7 @@ func matches(filter, value *string) bool {
 
 func (k *KMS) listRetirableGrants(in *kms.ListRetirableGrantsInput) (*kms.ListRetirableGrantsOutput, error) {
 	if (in.RetiringPrincipal == nil) == (in.RetiringServicePrincipal == nil) {
-		return nil, refuse("ValidationException", "You must specify either RetiringPrincipal or RetiringServicePrincipal, but not both.") // not recorded
+		return nil, unrecorded("ValidationException", "You must specify either RetiringPrincipal or RetiringServicePrincipal, but not both.")
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -232,7 +231,7 @@ func (key *key) removeGrant(id string, dry bool) error {
 	i := slices.IndexFunc(key.Grants, func(g grant) bool { return g.ID == id })
 	switch {
 	case i < 0:
-		return notFound("Grant ID %s not found", id)
+		return unrecorded("NotFoundException", "Grant ID %s not found", id)
 	case dry:
 		return dryRun
 	}
@@ -245,7 +244,7 @@ func (key *key) removeGrant(id string, dry bool) error {
 func (k *KMS) retireGrant(in *kms.RetireGrantInput) error {
 	if in.GrantToken == nil {
 		if in.KeyId == nil || in.GrantId == nil {
-			return refuse("ValidationException", "You must specify either a GrantToken, or a KeyId and a GrantId.") // not recorded
+			return unrecorded("ValidationException", "You must specify either a GrantToken, or a KeyId and a GrantId.")
 		}
 		return k.change("RetireGrant", in.KeyId, func(key *key) error { return key.removeGrant(*in.GrantId, aws.ToBool(in.DryRun)) })
 	}
@@ -258,5 +257,5 @@ func (k *KMS) retireGrant(in *kms.RetireGrantInput) error {
 			}
 		}
 	}
-	return refuse("InvalidGrantTokenException", "Invalid grant token") // the text is not recorded
+	return unrecorded("InvalidGrantTokenException", "Invalid grant token")
 }

@@ -135,19 +135,20 @@ func (k *KMS) importKeyMaterial(in *kms.ImportKeyMaterialInput) (*kms.ImportKeyM
 }
 
 // expiration checks the members of the request that say when the material
-// expires, and returns the time. Only the text for a time that is missing is
-// recorded.
+// expires, and returns the time.
 func expiration(in *kms.ImportKeyMaterialInput) (time.Time, error) {
-	invalid := func(text string) (time.Time, error) { return time.Time{}, refuse("ValidationException", "%s", text) }
+	guess := func(text string) (time.Time, error) {
+		return time.Time{}, unrecorded("ValidationException", "%s", text)
+	}
 	switch {
 	case in.ExpirationModel == types.ExpirationModelTypeKeyMaterialDoesNotExpire && in.ValidTo != nil:
-		return invalid("A validTo date must not be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE")
+		return guess("A validTo date must not be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE")
 	case in.ExpirationModel == types.ExpirationModelTypeKeyMaterialDoesNotExpire:
 		return time.Time{}, nil
 	case in.ValidTo == nil:
-		return invalid("A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES")
+		return time.Time{}, refuse("ValidationException", "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES")
 	case !in.ValidTo.After(now()), in.ValidTo.After(now().Add(maxExpiration)):
-		return invalid("The validTo date must be in the future, and at most 365 days ahead")
+		return guess("The validTo date must be in the future, and at most 365 days ahead")
 	}
 	return *in.ValidTo, nil
 }
@@ -158,9 +159,9 @@ func (key *key) unwrap(in *kms.ImportKeyMaterialInput) ([]byte, error) {
 	i := slices.IndexFunc(key.Import.Parameters, func(p importParameters) bool { return bytes.Equal(p.Token, in.ImportToken) })
 	switch {
 	case i < 0:
-		return nil, refuse("InvalidImportTokenException", "")
+		return nil, unrecorded("InvalidImportTokenException", "")
 	case now().After(key.Import.Parameters[i].ValidTo):
-		return nil, refuse("ExpiredImportTokenException", "")
+		return nil, unrecorded("ExpiredImportTokenException", "")
 	}
 	p := key.Import.Parameters[i]
 	private, err := pkcs8.Parse(p.Private)
@@ -169,17 +170,17 @@ func (key *key) unwrap(in *kms.ImportKeyMaterialInput) ([]byte, error) {
 	}
 	secret, err := rsa.DecryptOAEP(oaepHashes[p.Algorithm].New(), nil, private.(*rsa.PrivateKey), in.EncryptedKeyMaterial, nil)
 	if err != nil {
-		return nil, refuse("InvalidCiphertextException", "")
+		return nil, unrecorded("InvalidCiphertextException", "")
 	}
 	return secret, nil
 }
 
 // importable returns the material that secret is: 32 bytes for a symmetric
 // encryption key, as many as the hash has for an HMAC key, and PKCS #8 for a key
-// on an elliptic curve. The texts are not recorded.
+// on an elliptic curve.
 func (key *key) importable(secret []byte) (material, error) {
 	wrong := func(format string, args ...any) (material, error) {
-		return nil, refuse("IncorrectKeyMaterialException", format, args...)
+		return nil, unrecorded("IncorrectKeyMaterialException", format, args...)
 	}
 	var private crypto.PrivateKey = secret
 	switch {
@@ -203,17 +204,16 @@ func (key *key) importable(secret []byte) (material, error) {
 	return made, nil
 }
 
-// sameAsBefore checks that a key which had material gets the same again. The
-// texts are not recorded.
+// sameAsBefore checks that a key which had material gets the same again.
 func (key *key) sameAsBefore(in *kms.ImportKeyMaterialInput, fingerprint []byte) error {
 	first := key.Import.Fingerprint == nil
 	switch {
 	case first && in.ImportType == types.ImportTypeExistingKeyMaterial:
-		return refuse("IncorrectKeyMaterialException", "The KMS key has had no key material")
+		return unrecorded("IncorrectKeyMaterialException", "The KMS key has had no key material")
 	case !first && in.ImportType == types.ImportTypeNewKeyMaterial:
 		return refuse("UnsupportedOperationException", "kmstest: the rotation of imported key material is not supported")
 	case !first && !bytes.Equal(key.Import.Fingerprint, fingerprint):
-		return refuse("IncorrectKeyMaterialException", "The key material is not the one that was imported before")
+		return unrecorded("IncorrectKeyMaterialException", "The key material is not the one that was imported before")
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func (k *KMS) getKeyPolicy(in *kms.GetKeyPolicyInput) (*kms.GetKeyPolicyOutput, 
 	var out *kms.GetKeyPolicyOutput
 	err := k.change("GetKeyPolicy", in.KeyId, func(key *key) error {
 		if name := in.PolicyName; name != nil && *name != defaultPolicyName {
-			return notFound("No such policy exists") // neither is recorded
+			return unrecorded("NotFoundException", "No such policy exists")
 		}
 		out = &kms.GetKeyPolicyOutput{Policy: aws.String(key.Policy), PolicyName: aws.String(defaultPolicyName)}
 		return nil
@@ -45,8 +45,7 @@ func (k *KMS) getKeyPolicy(in *kms.GetKeyPolicyInput) (*kms.GetKeyPolicyOutput, 
 // putKeyPolicy works in every state of a key, according to the documentation.
 func (k *KMS) putKeyPolicy(in *kms.PutKeyPolicyInput) error {
 	if name := in.PolicyName; name != nil && *name != defaultPolicyName {
-		// The code and the text are not recorded.
-		return refuse("UnsupportedOperationException", "The policy name must be %s", defaultPolicyName)
+		return unrecorded("UnsupportedOperationException", "The policy name must be %s", defaultPolicyName)
 	}
 	policy, err := k.newPolicy(in.Policy, in.BypassPolicyLockoutSafetyCheck)
 	if err != nil {
@@ -73,8 +72,7 @@ func (k *KMS) listKeyPolicies(in *kms.ListKeyPoliciesInput) (*kms.ListKeyPolicie
 // check that the policy can be changed later.
 //
 // The fake does not use policies. It refuses only what KMS has been seen to
-// refuse and what it can know without IAM. The text for what is not a policy at
-// all is not recorded.
+// refuse and what it can know without IAM.
 func (k *KMS) newPolicy(text *string, bypass bool) (string, error) {
 	if text == nil {
 		return fmt.Sprintf(defaultPolicy, k.opts.Partition, k.opts.AccountID), nil
@@ -84,7 +82,7 @@ func (k *KMS) newPolicy(text *string, bypass bool) (string, error) {
 	}
 	var p policy
 	if err := json.Unmarshal([]byte(*text), &p); err != nil {
-		return malformed("The new key policy is not valid.")
+		return "", unrecorded("MalformedPolicyDocumentException", "The new key policy is not valid.")
 	}
 	lockout := true
 	for _, s := range p.Statement {

@@ -13,8 +13,16 @@ type refusal struct {
 	message string // empty if the error has no text
 }
 
+// refuse returns an error whose code and text public recordings show. A text that
+// begins with "kmstest:" is one of the fake's own.
 func refuse(code, format string, args ...any) *refusal {
 	return &refusal{code, fmt.Sprintf(format, args...)}
+}
+
+// unrecorded returns an error whose code or text no recording shows. The
+// documentation says that KMS refuses the request.
+func unrecorded(code, format string, args ...any) *refusal {
+	return refuse(code, format, args...)
 }
 
 func (r *refusal) Error() string { return r.code + ": " + r.message }
@@ -54,8 +62,7 @@ func notFound(format string, args ...any) *refusal {
 	return refuse("NotFoundException", format, args...)
 }
 
-// badState returns the error for a key in a state other than Enabled. The text
-// for PendingReplicaDeletion is not recorded.
+// badState returns the error for a key in a state other than Enabled.
 func badState(arn string, state types.KeyState) *refusal {
 	switch state {
 	case types.KeyStateDisabled:
@@ -63,7 +70,7 @@ func badState(arn string, state types.KeyState) *refusal {
 	case types.KeyStatePendingImport:
 		return refuse("KMSInvalidStateException", "%s is pending import.", arn)
 	case types.KeyStatePendingReplicaDeletion:
-		return refuse("KMSInvalidStateException", "%s is pending replica deletion.", arn)
+		return unrecorded("KMSInvalidStateException", "%s is pending replica deletion.", arn)
 	}
 	return refuse("KMSInvalidStateException", "%s is pending deletion.", arn)
 }

@@ -85,7 +85,6 @@ func partitionOf(region string) (partition string, known bool) {
 }
 
 // checkRegion returns an error unless name is a Region in the partition of k.
-// The code and the texts are not recorded.
 func (k *KMS) checkRegion(name string) error {
 	there, known := partitionOf(name)
 	here, _ := partitionOf(k.opts.Region)
@@ -93,9 +92,9 @@ func (k *KMS) checkRegion(name string) error {
 	case name == k.opts.Region:
 		return nil
 	case !known:
-		return refuse("UnsupportedOperationException", "KMS is not available in Region %s", name)
+		return unrecorded("UnsupportedOperationException", "KMS is not available in Region %s", name)
 	case there != here:
-		return refuse("UnsupportedOperationException", "Region %s is in partition %s, not in %s", name, there, here)
+		return unrecorded("UnsupportedOperationException", "Region %s is in partition %s, not in %s", name, there, here)
 	}
 	return nil
 }

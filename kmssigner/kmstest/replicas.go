@@ -53,7 +53,7 @@ func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, 
 	}
 	there := k.region(*in.ReplicaRegion)
 	if existing, ok := there.keys[primary.id]; ok { // also in the Region of the primary
-		return nil, refuse("AlreadyExistsException", "%s already exists", existing.arn)
+		return nil, unrecorded("AlreadyExistsException", "%s already exists", existing.arn)
 	}
 	policy, err := k.newPolicy(in.Policy, in.BypassPolicyLockoutSafetyCheck)
 	if err != nil {
@@ -94,9 +94,8 @@ func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, 
 }
 
 // updatePrimaryRegion makes a replica the primary key. In KMS the two keys are
-// Updating for some seconds. Here the change is made at once. The codes and the
-// texts are not recorded, except that of a key that is not a primary key, which
-// is that of ReplicateKey.
+// Updating for some seconds. Here the change is made at once. The text for a key
+// that is not a primary key is that of ReplicateKey.
 func (k *KMS) updatePrimaryRegion(in *kms.UpdatePrimaryRegionInput) error {
 	return k.change("UpdatePrimaryRegion", in.KeyId, func(key *key) error {
 		m := key.multi
@@ -104,9 +103,9 @@ func (k *KMS) updatePrimaryRegion(in *kms.UpdatePrimaryRegionInput) error {
 		case key.state != types.KeyStateEnabled:
 			return badState(key.arn, key.state)
 		case m == nil || m.primary != k.opts.Region:
-			return refuse("UnsupportedOperationException", "%s is not a multi-region primary key.", key.arn)
+			return unrecorded("UnsupportedOperationException", "%s is not a multi-region primary key.", key.arn)
 		case *in.PrimaryRegion == m.primary:
-			return refuse("UnsupportedOperationException", "%s is the primary key already.", key.arn)
+			return unrecorded("UnsupportedOperationException", "%s is the primary key already.", key.arn)
 		}
 		if err := k.checkRegion(*in.PrimaryRegion); err != nil {
 			return err
@@ -115,7 +114,7 @@ func (k *KMS) updatePrimaryRegion(in *kms.UpdatePrimaryRegionInput) error {
 		replica, ok := there.keys[key.id]
 		switch {
 		case !ok:
-			return notFound("Key '%s' does not exist", there.arn("key/"+key.id))
+			return unrecorded("NotFoundException", "Key '%s' does not exist", there.arn("key/"+key.id))
 		case replica.state != types.KeyStateEnabled:
 			return badState(replica.arn, replica.state)
 		}

@@ -65,8 +65,8 @@ func (k *KMS) changeRotation(operation string, id *string, f func(*rotation)) er
 			return wrongOrigin(key)
 		case key.keySpec != types.KeySpecSymmetricDefault:
 			return refuse("UnsupportedOperationException", "")
-		case k.rotation(key) != &key.Rotation: // not recorded
-			return refuse("UnsupportedOperationException", "%s is not a multi-region primary key.", key.arn)
+		case k.rotation(key) != &key.Rotation:
+			return unrecorded("UnsupportedOperationException", "%s is not a multi-region primary key.", key.arn)
 		}
 		f(&key.Rotation)
 		return nil

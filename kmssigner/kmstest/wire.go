@@ -46,10 +46,10 @@ func decode(body []byte, in any) (empty []string, err error) {
 func object(raw []byte) (map[string]json.RawMessage, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil {
-		return nil, refuse("SerializationException", "%v", err)
+		return nil, unrecorded("SerializationException", "%v", err)
 	}
 	if members == nil {
-		return nil, refuse("SerializationException", "got null, want a JSON object")
+		return nil, unrecorded("SerializationException", "got null, want a JSON object")
 	}
 	return members, nil
 }
@@ -72,11 +72,11 @@ func decodeMembers(members map[string]json.RawMessage, s reflect.Value, path str
 
 // decodeValue decodes a JSON value other than null into v.
 func decodeValue(raw json.RawMessage, v reflect.Value, path string) error {
-	invalid := func(err error) error { return refuse("SerializationException", "%s: %v", path, err) }
+	invalid := func(err error) error { return unrecorded("SerializationException", "%s: %v", path, err) }
 	switch v.Interface().(type) {
 	case []byte:
 		if raw[0] != '"' { // encoding/json also decodes an array of numbers
-			return refuse("SerializationException", "%s: got %.20q, want a string of base64", path, raw)
+			return unrecorded("SerializationException", "%s: got %.20q, want a string of base64", path, raw)
 		}
 	case *time.Time:
 		var seconds float64
@@ -84,7 +84,7 @@ func decodeValue(raw json.RawMessage, v reflect.Value, path string) error {
 			return invalid(err)
 		}
 		if seconds < 0 || seconds > maxTime {
-			return refuse("SerializationException", "%s: got %.20q, want seconds from 0 to %d", path, raw, maxTime)
+			return unrecorded("SerializationException", "%s: got %.20q, want seconds from 0 to %d", path, raw, maxTime)
 		}
 		v.Set(reflect.ValueOf(aws.Time(time.UnixMilli(int64(math.Round(seconds * 1000))).UTC())))
 		return nil
