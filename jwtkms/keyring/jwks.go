@@ -23,7 +23,8 @@ const leastMaxAge = 5 * time.Second
 // max-age is [Timing.MaxAge], on which the timing of a rotation rests. It
 // shrinks, to no less than five seconds, while refreshes fail for longer than
 // PropagationDelay allows, so that an issuer that is cut off from KMS does not
-// spread an old set for long. It makes no call.
+// spread an old set for long. Access-Control-Allow-Origin lets the scripts of
+// any web page read the keys, which are public. ServeHTTP makes no call.
 func (r *Ring) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -35,6 +36,7 @@ func (r *Ring) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h.Set("Content-Type", "application/jwk-set+json")
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(r.maxAge(s, time.Now()).Seconds())))
 	h.Set("ETag", s.etag)
+	h.Set("Access-Control-Allow-Origin", "*")
 	http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(s.jwks))
 }
 

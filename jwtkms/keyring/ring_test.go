@@ -224,7 +224,7 @@ func TestServeHTTP(t *testing.T) {
 	get := serve(http.MethodGet, "")
 	etag := get.Header.Get("ETag")
 	if get.StatusCode != http.StatusOK || get.Header.Get("Content-Type") != "application/jwk-set+json" ||
-		get.Header.Get("Cache-Control") != "public, max-age=90" || etag == "" {
+		get.Header.Get("Cache-Control") != "public, max-age=90" || get.Header.Get("Access-Control-Allow-Origin") != "*" || etag == "" {
 		t.Errorf("GET: %d %v", get.StatusCode, get.Header)
 	}
 	if got := kids(t, ring); len(got) != 2 {
@@ -234,8 +234,8 @@ func TestServeHTTP(t *testing.T) {
 	if head.StatusCode != http.StatusOK || head.Header.Get("ETag") != etag || head.ContentLength > 0 && head.Body == nil {
 		t.Errorf("HEAD: %d %v", head.StatusCode, head.Header)
 	}
-	if again := serve(http.MethodGet, etag); again.StatusCode != http.StatusNotModified || again.Header.Get("Cache-Control") == "" {
-		t.Errorf("GET with the ETag: %d %v, want 304 and its Cache-Control", again.StatusCode, again.Header)
+	if again := serve(http.MethodGet, etag); again.StatusCode != http.StatusNotModified || again.Header.Get("Cache-Control") == "" || again.Header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("GET with the ETag: %d %v, want 304, its Cache-Control and its Access-Control-Allow-Origin", again.StatusCode, again.Header)
 	}
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
 		if got := serve(method, ""); got.StatusCode != http.StatusMethodNotAllowed || got.Header.Get("Allow") != "GET, HEAD" {

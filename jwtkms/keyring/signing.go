@@ -2,11 +2,11 @@ package keyring
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"time"
 
@@ -20,17 +20,25 @@ import (
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
-// ErrLifetime is returned by [Ring.Sign] for claims without an exp, with an exp
-// that is not after now, or with one further away than [Timing.MaxLifetime]:
-// nobody could say how long the key must stay published. No call was made.
-var ErrLifetime = errors.New("token lifetime")
-
 // errRevoked is the answer to Sign while there is no key left to sign with.
 var errRevoked = errors.New("every key of the ring is revoked")
 
-// Sign returns a compact JWT with the claims, signed with the current key,
-// whose kid is in the header. The claims must have an exp after now and at most
-// [Timing.MaxLifetime] away, else the error is [ErrLifetime].
+// Sign returns a compact JWT with the claims, signed with the current key. The
+// claims must have an exp after now and at most [Timing.MaxLifetime] away, or a
+// second more, because exp may be rounded up. Otherwise the error is
+// [ErrLifetime]. The claims are marshaled once, by encoding/json.
+//
+// The header has typ, which is JWT, and the alg and the kid of the key. The
+// functions, if any, may change it:
+//
+//	ring.Sign(ctx, claims, func(h map[string]any) { h["typ"] = "at+jwt" }) // RFC 9068
+//
+// Each attempt to sign calls them in order with a map of its own, which has the
+// alg and the kid of the key that will sign, so that a function can choose an
+// x5t#S256, for example. What they do to alg and kid has no effect. A function
+// that is nil, a value that cannot be marshaled, and a header with crit (RFC
+// 7515 section 4.1.11) or b64 (RFC 7797), which [Ring.Keyfunc] rejects, are
+// errors, and KMS is not asked to sign.
 //
 // Sign makes one Sign call to KMS. If KMS refuses to sign with the key, because
 // it is disabled for example, Sign makes a call with each other key of the ring
@@ -39,8 +47,23 @@ var errRevoked = errors.New("every key of the ring is revoked")
 // names: tokens that some verifiers cannot check yet are better than none.
 // Tokens after that start with the key that has signed. Errors of the Signer
 // are wrapped; ctx bounds the calls.
-func (r *Ring) Sign(ctx context.Context, claims jwt.Claims) (string, error) {
-	exp, err := r.checkLifetime(claims)
+func (r *Ring) Sign(ctx context.Context, claims jwt.Claims, header ...func(map[string]any)) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("keyring: claims: %w", err)
+	}
+	return r.SignPayload(ctx, payload, header...)
+}
+
+// SignPayload is like [Ring.Sign] for claims that are a JSON object already. It
+// signs the bytes as they are: numbers keep their digits, and < stays <, which
+// golang-jwt would write as \u003c. The payload must be in UTF-8 (RFC 8259
+// section 8.1), and must have exp once and no member whose name differs from
+// that only by case, because verifiers do not agree on which one counts. The
+// errors are those of Sign: an exp that is missing, ambiguous or not a number
+// is [ErrLifetime].
+func (r *Ring) SignPayload(ctx context.Context, payload []byte, header ...func(map[string]any)) (string, error) {
+	t, err := r.newToken(payload, header)
 	if err != nil {
 		return "", fmt.Errorf("keyring: %w", err)
 	}
@@ -56,9 +79,9 @@ func (r *Ring) Sign(ctx context.Context, claims jwt.Claims) (string, error) {
 			return "", fmt.Errorf("keyring: %w", errRevoked)
 		}
 	}
-	compact, err := m.sign(ctx, claims, exp)
+	compact, err := m.sign(ctx, t)
 	if err != nil && refused(err) {
-		compact, err = r.signWithAnother(ctx, s, m, err, began, claims, exp)
+		compact, err = r.signWithAnother(ctx, s, m, err, began, t)
 	}
 	if err != nil {
 		return "", fmt.Errorf("keyring: %w", err)
@@ -68,7 +91,7 @@ func (r *Ring) Sign(ctx context.Context, claims jwt.Claims) (string, error) {
 
 // signWithAnother signs with a key that takes the place of m, which KMS has
 // refused to use.
-func (r *Ring) signWithAnother(ctx context.Context, s *state, m *member, refusal error, began time.Time, claims jwt.Claims, exp time.Time) (string, error) {
+func (r *Ring) signWithAnother(ctx context.Context, s *state, m *member, refusal error, began time.Time, t *token) (string, error) {
 	tried := []*member{m}
 	try := func(s *state, propagated bool) (compact string, err error, ended bool) {
 		for _, c := range s.order {
@@ -76,7 +99,7 @@ func (r *Ring) signWithAnother(ctx context.Context, s *state, m *member, refusal
 				continue
 			}
 			tried = append(tried, c.member)
-			switch compact, err := c.sign(ctx, claims, exp); {
+			switch compact, err := c.sign(ctx, t); {
 			case err == nil:
 				r.leave(ctx, s, c, refusal)
 				return compact, nil, true
@@ -114,61 +137,24 @@ func (r *Ring) leave(ctx context.Context, s *state, to candidate, refusal error)
 	r.announce(ctx, to.member, slog.LevelWarn, text, slog.Any("error", refusal))
 }
 
-// checkLifetime reads exp as the verifiers will, from the JSON: jwt.MapClaims,
-// for one, marshals an int64 and yet does not take it for a date.
-func (r *Ring) checkLifetime(claims jwt.Claims) (exp time.Time, err error) {
-	data, err := json.Marshal(claims)
-	if err != nil {
-		return exp, fmt.Errorf("claims: %w", err)
-	}
-	// Not a struct: encoding/json would take EXP for exp.
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return exp, fmt.Errorf("%w: the claims are not a JSON object: %w", ErrLifetime, err)
-	}
-	var seconds *float64
-	if raw, ok := members["exp"]; ok {
-		if err := json.Unmarshal(raw, &seconds); err != nil {
-			return exp, fmt.Errorf("%w: exp: %w", ErrLifetime, err)
-		}
-	}
-	if seconds == nil {
-		return exp, fmt.Errorf("%w: the claims have no exp", ErrLifetime)
-	}
-	now := time.Now()
-	switch {
-	case *seconds <= float64(now.Unix()):
-		// golang-jwt reads an exp of 0 as absent: that token would live for
-		// ever.
-		return exp, fmt.Errorf("%w: exp is %s, want it after now, %s", ErrLifetime, date(*seconds), date(float64(now.Unix())))
-	case *seconds > float64(now.Add(r.opts.MaxLifetime).Unix()+1):
-		return exp, fmt.Errorf("%w: exp is %s, want at most %v from now, %s", ErrLifetime, date(*seconds), r.opts.MaxLifetime, date(float64(now.Unix())))
-	}
-	return time.Unix(int64(math.Ceil(*seconds)), 0), nil
-}
-
-// date formats a NumericDate (RFC 7519 section 2) for an error.
-func date(seconds float64) string {
-	const year9999 = 253402300799 // the last second that RFC 3339 can express
-	if seconds < 0 || seconds > year9999 {
-		return fmt.Sprintf("%g seconds since 1970", seconds)
-	}
-	return time.Unix(int64(seconds), 0).UTC().Format(time.RFC3339)
-}
-
 // sign signs with m. It first notes how long m must stay published.
-func (m *member) sign(ctx context.Context, claims jwt.Claims, exp time.Time) (string, error) {
+func (m *member) sign(ctx context.Context, t *token) (string, error) {
+	signingString, err := t.signingString(m)
+	if err != nil {
+		return "", err
+	}
 	for {
 		last := m.lastExp.Load()
-		if exp.Unix() < last || m.lastExp.CompareAndSwap(last, exp.Unix()+1) {
+		if t.exp < last || m.lastExp.CompareAndSwap(last, t.exp+1) {
 			break
 		}
 	}
-	token := jwt.NewWithClaims(m.method, claims)
-	token.Header["kid"] = m.jwk.Kid
-	compact, err := token.SignedString(m.signer.WithContext(ctx))
+	sig, err := m.method.Sign(signingString, m.signer.WithContext(ctx))
 	m.note(err)
-	return compact, err
+	if err != nil {
+		return "", err
+	}
+	return signingString + "." + base64.RawURLEncoding.EncodeToString(sig), nil
 }
 
 // dryRun asks KMS whether it would sign with m.
