@@ -1,35 +1,39 @@
-// Rotate takes one step of the rotation of a token issuer's KMS key, or says how far
-// the rotation is.
+// Rotate takes one step of the rotation of a token issuer's KMS key, or says
+// how far the rotation is.
 //
-// Without -alias it rotates a key on a fake KMS that runs inside the program, from the
-// first step to the last and without waiting in between, and shows where the aliases
-// point: no AWS account is needed. With -alias it uses the ordinary AWS configuration:
-// environment, profiles, roles, and AWS_ENDPOINT_URL_KMS for an emulator.
+// Without -alias it tells the story of a rotation, a rollback and an emergency
+// on a fake KMS that runs inside the program, with a clock that it moves: no
+// AWS account is needed, and nothing is waited for. With -alias it uses the
+// ordinary AWS configuration: environment, profiles, roles, and
+// AWS_ENDPOINT_URL_KMS for an emulator.
 //
 //	go -C examples run ./rotate
 //	go -C examples run ./rotate -alias alias/jwt
 //	go -C examples run ./rotate -alias alias/jwt -step prepare
 //	go -C examples run ./rotate -alias alias/jwt -step promote -dry-run
+//	go -C examples run ./rotate -alias alias/jwt -step revoke -key 1234abcd-12ab-34cd-56ef-1234567890ab
 //
-// The steps are those of package keyring: prepare makes the next key and publishes it,
-// promote signs with it, retire disables the previous one. Each can be taken again and
-// does what is left to do, if anything. The flags that are times must be those of the
-// issuers.
+// The steps are those of package keyring. prepare makes the next key, promote
+// signs with it, and retire disables the previous one. rollback goes back to
+// the previous key, and revoke takes a compromised key out of use. advance takes
+// the step that is due, for a cron. Each step can be taken again and does what
+// is left to do, if anything. The flags that are times must be those of the
+// issuers. docs/rotation.md says when to take which step.
 //
-// What was done goes to standard output, one line for each change. The exit status is 0,
-// 2 for a wrong command line, and 1 for any other failure: also for a step that comes
-// too early, which -force takes nevertheless.
+// What was done goes to standard output, one line for each change, or with
+// -json as one JSON object. The exit status is 0, 2 for a wrong command line,
+// and 1 for any other failure, including a step that comes too early.
 package main
 
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,14 +43,13 @@ import (
 
 	"github.com/kmssign/kmssign/examples/internal/cli"
 	"github.com/kmssign/kmssign/jwtkms/keyring"
-	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
 // status is the -step that changes nothing.
 const status keyring.Step = "status"
 
-// steps are in the order of a rotation.
-var steps = []keyring.Step{keyring.Prepare, keyring.Promote, keyring.Retire}
+// steps are all that change something.
+var steps = []keyring.Step{keyring.Prepare, keyring.Promote, keyring.Retire, keyring.Rollback, keyring.Revoke, keyring.Advance}
 
 func main() { cli.Main("rotate", run) }
 
@@ -56,6 +59,7 @@ type request struct {
 	step    keyring.Step
 	spec    types.KeySpec // of the new key; empty: that of the signing key
 	opts    keyring.RotateOptions
+	json    bool
 	timeout time.Duration
 }
 
@@ -66,24 +70,32 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, req.timeout)
 	defer cancel()
-	act := rotate
-	switch {
-	case req.alias == "":
-		act = demonstrate
-	case req.step == status:
-		act = show
+	if req.alias == "" {
+		return demonstrate(ctx, req, stdio.Out)
 	}
-	return act(ctx, req, stdio.Out)
+	client, signing, err := open(ctx, req)
+	if err != nil {
+		return err
+	}
+	if req.step == status {
+		return show(ctx, client, signing, req, time.Now(), stdio.Out)
+	}
+	return take(ctx, client, signing, req, stdio.Out)
 }
 
 func parse(args []string, stdio cli.Stdio) (request, error) {
 	var req request
 	flags := cli.NewFlags("rotate", stdio)
 	flags.StringVar(&req.alias, "alias", "", "`alias` name or alias ARN of the signing key; none: a demonstration on the embedded fake KMS")
-	step := flags.String("step", "", "`step` to take: prepare, promote or retire, or status, which changes nothing (default: status)")
+	step := flags.String("step", "", "`step` to take: "+join(steps)+", or status, which changes nothing (default: status)")
+	flags.StringVar(&req.opts.Key, "key", "", "`ID` or ARN of the key that -step revoke revokes")
 	flags.BoolVar(&req.opts.DryRun, "dry-run", false, "say what the step would do, and do nothing")
 	flags.BoolVar(&req.opts.Force, "force", false, "take the step even if it makes tokens fail because it comes too early")
-	spec := flags.String("spec", "", "`key spec` of the new key, such as ECC_NIST_P256 (default: that of the signing key)")
+	flags.BoolVar(&req.json, "json", false, "write JSON")
+	flags.BoolVar(&req.opts.Leftovers, "leftovers", false, "with status, look through all keys of the account for some that were made and never named")
+	flags.DurationVar(&req.opts.MaxKeyAge, "max-key-age", 0, "`time` after which -step advance starts the next rotation (default: it starts none)")
+	flags.BoolVar(&req.opts.Standby, "standby", false, "with -step advance, keep the next key prepared until -max-key-age")
+	spec := flags.String("spec", "", "`key spec` of a new key, such as ECC_NIST_P256 (default: that of the signing key)")
 	flags.StringVar(&req.opts.Next, "next", "", "`alias` of the next key (default: that of -alias with -next appended)")
 	flags.StringVar(&req.opts.Previous, "previous", "", "`alias` of the previous key (default: that of -alias with -prev appended)")
 	flags.PositiveVar(&req.opts.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` between two looks of an issuer at the aliases")
@@ -102,24 +114,43 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	return req, nil
 }
 
-// check returns an error unless the flags go together. hasStep says whether -step
-// was given.
+func join(steps []keyring.Step) string {
+	var names []string
+	for _, step := range steps {
+		names = append(names, string(step))
+	}
+	return strings.Join(names, ", ")
+}
+
+// check returns an error unless the flags go together. hasStep says whether
+// -step was given.
 func (req *request) check(hasStep bool) error {
+	o := &req.opts
 	switch {
 	case req.step != status && !slices.Contains(steps, req.step):
-		return fmt.Errorf("unknown -step %q, want prepare, promote, retire or status", req.step)
-	case req.alias == "" && (hasStep || req.opts.DryRun || req.opts.Force || req.opts.Next != "" || req.opts.Previous != ""):
-		return errors.New("-step, -dry-run, -force, -next and -previous want an -alias; without one there is a demonstration")
-	case req.alias != "" && req.step == status && (req.opts.DryRun || req.opts.Force):
-		return errors.New("-dry-run and -force want a -step: prepare, promote or retire")
-	case req.spec != "" && req.alias != "" && req.step != keyring.Prepare:
-		return errors.New("-spec goes with -step prepare, which makes the key")
+		return fmt.Errorf("unknown -step %q, want one of %s or status", req.step, join(steps))
+	case req.alias == "" && (hasStep || o.DryRun || o.Force || o.Leftovers || req.json || o.Next != "" || o.Previous != "" || o.Key != ""):
+		return errors.New("-step, -key, -dry-run, -force, -json, -leftovers, -next and -previous want an -alias; without one there is a demonstration")
+	case req.alias != "" && req.step == status && (o.DryRun || o.Force):
+		return fmt.Errorf("-dry-run and -force want a -step: %s", join(steps))
+	case req.step == keyring.Revoke && o.Key == "":
+		return errors.New("-step revoke wants the -key, so that taking it again does not revoke the replacement")
+	case req.step != keyring.Revoke && o.Key != "":
+		return errors.New("-key goes with -step revoke")
+	case cli.IsAlias(o.Key):
+		return fmt.Errorf("-key is %q, want a key ID or a key ARN: an alias would name another key next time", o.Key)
+	case o.Leftovers && req.step != status:
+		return errors.New("-leftovers goes with -step status")
+	case (o.Standby || o.MaxKeyAge != 0) && req.step != keyring.Advance:
+		return errors.New("-max-key-age and -standby go with -step advance")
+	case o.MaxKeyAge < 0 || o.PropagationDelay < 0:
+		return fmt.Errorf("-max-key-age is %v and -propagation-delay %v, want 0 or more", o.MaxKeyAge, o.PropagationDelay)
+	case req.spec != "" && req.alias != "" && !slices.Contains([]keyring.Step{keyring.Prepare, keyring.Revoke, keyring.Advance}, req.step):
+		return errors.New("-spec goes with a step that makes a key: prepare, revoke or advance")
 	case req.spec != "" && !signs(req.spec):
 		return fmt.Errorf("-spec is %q, want one that signs: an RSA, ECC_NIST, ECC_SECG or ML_DSA key spec", req.spec)
-	case req.opts.PropagationDelay < 0:
-		return fmt.Errorf("-propagation-delay is %v, want 0 or more", req.opts.PropagationDelay)
 	}
-	for _, a := range []struct{ flag, name string }{{"next", req.opts.Next}, {"previous", req.opts.Previous}} {
+	for _, a := range []struct{ flag, name string }{{"next", o.Next}, {"previous", o.Previous}} {
 		if a.name != "" && !strings.HasPrefix(a.name, "alias/") {
 			return fmt.Errorf("-%s is %q, want an alias name, such as alias/jwt-%[1]s", a.flag, a.name)
 		}
@@ -137,7 +168,8 @@ func signs(spec types.KeySpec) bool {
 	})
 }
 
-// open returns a client for the user's KMS, and the name of the signing alias there.
+// open returns a client for the user's KMS, and the name of the signing alias
+// there.
 func open(ctx context.Context, req request) (client *kms.Client, signing string, err error) {
 	cfg, err := cli.LoadConfig(ctx, cli.RegionOf(req.alias), "give -alias an ARN")
 	if err != nil {
@@ -147,8 +179,8 @@ func open(ctx context.Context, req request) (client *kms.Client, signing string,
 	if err != nil {
 		return kms.NewFromConfig(cfg), req.alias, nil
 	}
-	// KMS moves aliases by their names alone, in the caller's account: it must be
-	// the ARN's.
+	// KMS moves aliases by their names alone, in the caller's account: it must
+	// be the ARN's.
 	client = kms.NewFromConfig(cfg)
 	out, err := client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &named.Resource})
 	if err != nil {
@@ -160,20 +192,48 @@ func open(ctx context.Context, req request) (client *kms.Client, signing string,
 	return client, named.Resource, nil
 }
 
-// rotate takes the step.
-func rotate(ctx context.Context, req request, stdout io.Writer) error {
-	client, signing, err := open(ctx, req)
-	if err != nil {
-		return err
-	}
+// outcome is what a step did, for -json.
+type outcome struct {
+	Step     keyring.Step `json:"step"`
+	DryRun   bool         `json:"dryRun"`
+	Done     []string     `json:"done"`
+	TooEarly bool         `json:"tooEarly"`
+	Error    string       `json:"error,omitempty"`
+}
+
+// take takes one step and says what it did, also where it did not come to an
+// end.
+func take(ctx context.Context, client keyring.AdminClient, signing string, req request, stdout io.Writer) error {
 	newKey, err := newKey(ctx, client, signing, req.spec)
 	if err != nil {
 		return err
 	}
-	return take(ctx, client, signing, req.step, newKey, req.opts, stdout)
+	done, err := keyring.Rotate(ctx, client, signing, req.step, func(o *keyring.RotateOptions) {
+		*o = req.opts
+		o.NewKey = newKey
+	})
+	if req.json {
+		out := outcome{Step: req.step, DryRun: req.opts.DryRun, Done: append([]string{}, done...), TooEarly: errors.Is(err, keyring.ErrTooEarly)}
+		if err != nil {
+			out.Error = err.Error()
+		}
+		return errors.Join(err, writeJSON(stdout, out))
+	}
+	would := ""
+	if req.opts.DryRun {
+		would = "would "
+	}
+	for _, change := range done {
+		fmt.Fprintf(stdout, "%s%s\n", would, change)
+	}
+	if err == nil && len(done) == 0 {
+		_, err = fmt.Fprintf(stdout, "nothing to do for %s\n", req.step)
+	}
+	return err
 }
 
-// newKey is what a key of another spec than the signing key's is made with, or nil.
+// newKey is what a key of another spec than the signing key's is made with, or
+// nil.
 func newKey(ctx context.Context, client keyring.AdminClient, signing string, spec types.KeySpec) (*kms.CreateKeyInput, error) {
 	if spec == "" {
 		return nil, nil
@@ -185,155 +245,9 @@ func newKey(ctx context.Context, client keyring.AdminClient, signing string, spe
 	return &kms.CreateKeyInput{KeySpec: spec, KeyUsage: types.KeyUsageTypeSignVerify, MultiRegion: out.KeyMetadata.MultiRegion}, nil
 }
 
-// take takes one step and says what it did, also where it did not come to an end.
-func take(ctx context.Context, client keyring.AdminClient, signing string, step keyring.Step, newKey *kms.CreateKeyInput, opts keyring.RotateOptions, stdout io.Writer) error {
-	done, err := keyring.Rotate(ctx, client, signing, step, func(o *keyring.RotateOptions) {
-		*o = opts
-		o.NewKey = newKey
-	})
-	would := ""
-	if opts.DryRun {
-		would = "would "
-	}
-	for _, change := range done {
-		fmt.Fprintf(stdout, "%s%s\n", would, change)
-	}
-	if err == nil && len(done) == 0 {
-		_, err = fmt.Fprintf(stdout, "nothing to do for %s\n", step)
-	}
-	return err
-}
-
-// show says where the aliases point, and what comes next.
-func show(ctx context.Context, req request, stdout io.Writer) error {
-	client, signing, err := open(ctx, req)
-	if err != nil {
-		return err
-	}
-	return describe(ctx, client, signing, req.opts, stdout)
-}
-
-// alias is where an alias points.
-type alias struct {
-	name  string
-	key   *types.KeyMetadata // nil: there is no such alias
-	since time.Time          // zero: unknown
-}
-
-func (a alias) is(b alias) bool {
-	return a.key != nil && b.key != nil && aws.ToString(a.key.Arn) == aws.ToString(b.key.Arn)
-}
-
-func describe(ctx context.Context, client keyring.AdminClient, signing string, opts keyring.RotateOptions, stdout io.Writer) error {
-	names := []string{signing, cmp.Or(opts.Next, signing+"-next"), cmp.Or(opts.Previous, signing+"-prev")}
-	aliases := make([]alias, len(names))
-	for i, name := range names {
-		a, err := lookUp(ctx, client, name)
-		if err != nil {
-			return err
-		}
-		aliases[i] = a
-	}
-	if aliases[0].key == nil {
-		return fmt.Errorf("there is no %s: create a key and the alias first", signing)
-	}
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ALIAS\tKEY\tSPEC\tSTATE\tSINCE")
-	for _, a := range aliases {
-		if a.key == nil {
-			fmt.Fprintf(w, "%s\t-\t-\t-\t-\n", a.name)
-			continue
-		}
-		since := "?"
-		if !a.since.IsZero() {
-			since = a.since.UTC().Format(time.RFC3339)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.name, aws.ToString(a.key.KeyId), a.key.KeySpec, a.key.KeyState, since)
-	}
-	w.Flush()
-	next, err := next(ctx, client, signing, aliases[0], aliases[1], aliases[2], opts)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(stdout, "%s\nnext: %s\n", b.String(), next)
-	return err
-}
-
-func lookUp(ctx context.Context, client keyring.AdminClient, name string) (alias, error) {
-	out, err := client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &name})
-	if _, absent := errors.AsType[*types.NotFoundException](err); absent {
-		return alias{name: name}, nil
-	}
-	if err != nil {
-		return alias{}, err
-	}
-	a := alias{name: name, key: out.KeyMetadata}
-	pages := kms.NewListAliasesPaginator(client, &kms.ListAliasesInput{KeyId: out.KeyMetadata.Arn})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return alias{}, err
-		}
-		for _, entry := range page.Aliases {
-			if aws.ToString(entry.AliasName) == name && entry.LastUpdatedDate != nil {
-				a.since = *entry.LastUpdatedDate
-			}
-		}
-	}
-	return a, nil
-}
-
-// next says which step comes next, and whether it can be taken now. That Rotate knows,
-// which has the timing: it is asked in a dry run.
-func next(ctx context.Context, client keyring.AdminClient, signing string, current, next, previous alias, opts keyring.RotateOptions) (string, error) {
-	step := keyring.Prepare
-	switch {
-	case next.key != nil && !next.is(current):
-		step = keyring.Promote
-	case previous.key != nil && !previous.is(current):
-		step = keyring.Retire
-	}
-	opts.DryRun, opts.Force = true, false
-	_, err := keyring.Rotate(ctx, client, signing, step, func(o *keyring.RotateOptions) { *o = opts })
-	if errors.Is(err, keyring.ErrTooEarly) {
-		// The sentence, without what led to it.
-		_, why, _ := strings.Cut(err.Error(), string(step)+": ")
-		return fmt.Sprintf("%s, but now is %s", step, why), nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%s, now or at any time", step), nil
-}
-
-// demonstrate rotates a key of a fake KMS.
-func demonstrate(ctx context.Context, req request, stdout io.Writer) error {
-	fake, signing, err := cli.NewFake(ctx)
-	if err != nil {
-		return err
-	}
-	server := kmstest.NewServer(fake)
-	defer server.Close()
-	client := server.Client()
-	if err := describe(ctx, client, signing, req.opts, stdout); err != nil {
-		return err
-	}
-	newKey, err := newKey(ctx, client, signing, req.spec)
-	if err != nil {
-		return err
-	}
-	for _, step := range steps {
-		fmt.Fprintf(stdout, "\n$ rotate -alias %s -step %s -force\n", signing, step)
-		opts := req.opts
-		opts.Force = true
-		if err := take(ctx, client, signing, step, newKey, opts, stdout); err != nil {
-			return err
-		}
-		fmt.Fprintf(stdout, "\n$ rotate -alias %s\n", signing)
-		if err := describe(ctx, client, signing, req.opts, stdout); err != nil {
-			return err
-		}
-	}
-	return nil
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }

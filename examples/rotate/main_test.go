@@ -3,12 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -86,9 +87,30 @@ func fails(t *testing.T, want string, status int, args ...string) {
 }
 
 func TestDemonstration(t *testing.T) {
-	works(t, nil, "create a key of spec ECC_NIST_P256", "point alias/jwt-prev to arn:", "disable arn:",
-		"next: prepare, now", "next: promote, but now is too early: the verifiers", "next: retire, but now is too early: the tokens")
-	works(t, []string{"-spec", "ML_DSA_65"}, "create a key of spec ML_DSA_65")
+	for _, args := range [][]string{nil, {"-spec", "ML_DSA_65"}, {"-propagation-delay", "3h", "-max-lifetime", "10m"}} {
+		works(t, args, "promote: too early: the verifiers", "retire: too early: the tokens",
+			"The ring is at rest.\nThe next step is prepare, in 1m31s", "The ring is rolled back.\nThe next step is retire", "-step revoke -key ", "mark the key as revoked")
+	}
+	works(t, []string{"-spec", "ML_DSA_65"}, "create a key of spec ML_DSA_65", "ML_DSA_65  Enabled")
+
+	// The issuers sign with the new key, with the old one after the rollback,
+	// and with the standby key after the emergency.
+	_, stdout, _ := invoke(t)
+	var signs, publish [][]string
+	for line := range strings.Lines(stdout) {
+		if key, ok := strings.CutPrefix(line, "Issuers sign with "); ok {
+			signs, publish = append(signs, []string{key}), append(publish, nil)
+		}
+		for _, prefix := range []string{"and publish ", "        and "} {
+			if key, ok := strings.CutPrefix(line, prefix); ok {
+				publish[len(publish)-1] = append(publish[len(publish)-1], key)
+			}
+		}
+	}
+	if len(signs) != 4 || signs[1][0] != signs[0][0] || signs[2][0] != signs[0][0] || signs[3][0] == signs[0][0] ||
+		len(publish[0]) != 2 || len(publish[2]) != 2 || !slices.Equal(publish[3], signs[3]) {
+		t.Errorf("issuers sign with %q and publish %q:\n%s", signs, publish, stdout)
+	}
 }
 
 func TestSteps(t *testing.T) {
@@ -96,69 +118,107 @@ func TestSteps(t *testing.T) {
 	first := keyOf(t, fake, "alias/jwt")
 	alias := func(args ...string) []string { return append([]string{"-alias", "alias/jwt"}, args...) }
 
-	works(t, alias(), "alias/jwt-next  -   ", "next: prepare, now or at any time")
+	works(t, alias(), "-       -                                     alias/jwt-next\n", "The ring is at rest.\nThe next step is prepare, now or at any time.\n")
 	works(t, alias("-step", "prepare", "-dry-run"), "would point alias/jwt-prev to "+*first.Arn+"\n", "would create a key of spec ECC_NIST_P256\nwould point alias/jwt-next to the new key\n")
-	works(t, alias("-step", "status"), "alias/jwt-next  -   ")
+	works(t, alias("-step", "status"), "-       -                                     alias/jwt-next\n")
 	works(t, alias("-step", "prepare"), "create a key of spec ECC_NIST_P256\npoint alias/jwt-next to arn:")
 	works(t, alias("-step", "prepare"), "nothing to do for prepare\n")
 	second := keyOf(t, fake, "alias/jwt-next")
 
-	tooEarly := "too early: the verifiers do not all have the next key yet, wait 11m"
-	works(t, alias(), *second.KeyId, "next: promote, but now is "+tooEarly)
+	const tooEarly = "too early: the verifiers do not all have the next key yet, wait 11m"
+	works(t, alias(), *second.KeyId, "The ring is prepared.\nThe next step is promote, in 11m")
 	fails(t, "rotate: keyring: rotate alias/jwt: promote: "+tooEarly, 1, alias("-step", "promote")...)
 	fails(t, "too early: the verifiers do not all have the next key yet, wait 3h", 1, alias("-step", "promote", "-propagation-delay", "3h", "-dry-run")...)
+	works(t, alias("-step", "advance"), "nothing to do for advance\n")
 	works(t, alias("-step", "promote", "-force", "-dry-run"), "would point alias/jwt to "+*second.Arn)
 	works(t, alias("-step", "promote", "-force"), "point alias/jwt to "+*second.Arn+"\n")
 
 	fails(t, "too early: the tokens of the previous key have not expired yet, wait 1h17m", 1, alias("-step", "retire")...)
 	fails(t, "wait 27m", 1, alias("-step", "retire", "-max-lifetime", "10m")...)
+	fails(t, "too early: alias/jwt was moved a moment ago, wait 1m3", 1, alias("-step", "rollback")...)
+	works(t, alias("-step", "rollback", "-force", "-dry-run"), "would point alias/jwt to "+*first.Arn)
 	works(t, alias("-step", "retire", "-force"), "disable "+*first.Arn+"\npoint alias/jwt-prev to "+*second.Arn+"\n")
 	works(t, alias("-step", "retire"), "nothing to do for retire\n")
 	if state := keyOf(t, fake, *first.KeyId).KeyState; state != types.KeyStateDisabled {
 		t.Errorf("the retired key is %s", state)
 	}
+
+	// With no standby key, the replacement of a revoked key is new.
+	works(t, alias("-step", "revoke", "-key", *second.KeyId, "-spec", "RSA_2048", "-dry-run"), "would create a key of spec RSA_2048")
+	works(t, alias("-step", "revoke", "-key", *second.Arn, "-force"), "create a key of spec ECC_NIST_P256", "mark the key as revoked", "disable "+*second.Arn)
+	works(t, alias("-step", "revoke", "-key", *second.KeyId), "nothing to do for revoke\n")
+	fails(t, "an alias would name another key", 2, alias("-step", "revoke", "-key", "alias/jwt")...)
 }
 
-// The time passes in a bubble, in which the fake needs no server.
-func TestWholeRotation(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fake := kmstest.New()
-		createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))
-		var opts keyring.RotateOptions
-		says := func(want ...string) {
-			t.Helper()
-			var b strings.Builder
-			if err := describe(t.Context(), fake, "alias/jwt", opts, &b); err != nil {
-				t.Fatal(err)
-			}
-			contains(t, nil, b.String(), want)
+func TestJSON(t *testing.T) {
+	fake := serve(t)
+	first := keyOf(t, fake, "alias/jwt")
+	decode := func(wantStatus int, v any, args ...string) {
+		t.Helper()
+		status, stdout, stderr := invoke(t, append([]string{"-alias", "alias/jwt", "-json"}, args...)...)
+		dec := json.NewDecoder(strings.NewReader(stdout))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(v); err != nil || status != wantStatus || (stderr == "") != (status == 0) {
+			t.Errorf("rotate %q: status %d, %v\n%s%s", args, status, err, stdout, stderr)
 		}
-		step := func(step keyring.Step) {
-			t.Helper()
-			if err := take(t.Context(), fake, "alias/jwt", step, nil, opts, new(strings.Builder)); err != nil {
-				t.Fatal(err)
-			}
+	}
+	var s jsonStatus
+	decode(0, &s)
+	if s.State != keyring.Rest || s.Step != keyring.Prepare || s.Signing.KeyARN != *first.Arn || s.Next != (jsonAlias{Alias: "alias/jwt-next"}) || s.Odd == nil || s.Leftovers == nil {
+		t.Errorf("%+v", s)
+	}
+	var o outcome
+	decode(0, &o, "-step", "prepare", "-dry-run")
+	if o.Step != keyring.Prepare || !o.DryRun || len(o.Done) != 4 || o.TooEarly || o.Error != "" {
+		t.Errorf("%+v", o)
+	}
+	decode(0, &o, "-step", "prepare")
+	o = outcome{}
+	decode(1, &o, "-step", "promote")
+	if !o.TooEarly || o.Done == nil || len(o.Done) != 0 || !strings.Contains(o.Error, "too early") {
+		t.Errorf("%+v", o)
+	}
+	s = jsonStatus{}
+	decode(0, &s)
+	if s.State != keyring.Prepared || s.WaitSeconds < 600 || s.WaitSeconds > 662 || s.Next.KeySpec != "ECC_NIST_P256" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// An interrupted Prepare leaves a key behind, which -leftovers finds.
+func TestLeftovers(t *testing.T) {
+	fake := serve(t)
+	remove := fake.Inject(kmstest.Match{Operation: "CreateAlias", Skip: 2}, kmstest.Fail(&types.KMSInternalException{}))
+	if status, _, _ := invoke(t, "-alias", "alias/jwt", "-step", "prepare"); status != 1 {
+		t.Fatal("it was not interrupted")
+	}
+	remove()
+	works(t, []string{"-alias", "alias/jwt", "-leftovers"}, "Keys that were made for the ring and have no alias:\n- arn:")
+	works(t, []string{"-alias", "alias/jwt"}, "The ring is at rest.")
+}
+
+// The table fits a terminal, and says all that is odd.
+func TestStatusFits(t *testing.T) {
+	keyARN := func(id string) string { return "arn:aws:kms:us-east-1:111122223333:key/" + id }
+	s := keyring.Status{
+		State:    keyring.Mixed,
+		Signing:  keyring.AliasStatus{Name: "alias/token-signing", KeyARN: keyARN("mrk-1234abcd12ab34cd56ef1234567890ab"), KeySpec: types.KeySpecEccNistEdwards25519, KeyState: types.KeyStatePendingDeletion, Age: 100*24*time.Hour + time.Minute},
+		Next:     keyring.AliasStatus{Name: "alias/token-signing-next", KeyARN: keyARN("1234abcd-12ab-34cd-56ef-1234567890ab"), KeySpec: types.KeySpecRsa4096, KeyState: types.KeyStateDisabled, Revoked: true, Age: 47*time.Hour + 59*time.Minute},
+		Previous: keyring.AliasStatus{Name: "alias/token-signing-prev"},
+		Step:     keyring.Retire, Wait: time.Hour,
+		Odd:       []string{strings.Repeat("word ", 40), keyARN("1234abcd-12ab-34cd-56ef-1234567890ab") + " is odd"},
+		Leftovers: []string{keyARN("1234abcd-12ab-34cd-56ef-1234567890ab")},
+	}
+	got := text(s, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	for line := range strings.Lines(got) {
+		if len(line) > 81 {
+			t.Errorf("%d columns: %s", len(line)-1, line)
 		}
-		since := time.Now().UTC().Format(time.RFC3339)
-		says("next: prepare, now", "Enabled  "+since)
-		step(keyring.Prepare)
-		time.Sleep(4 * time.Minute)
-		says("next: promote, but now is too early: the verifiers do not all have the next key yet, wait 7m")
-		time.Sleep(7*time.Minute + time.Second)
-		says("next: promote, now", "Enabled  "+since)
-		step(keyring.Promote)
-		time.Sleep(time.Hour)
-		says("next: retire, but now is too early: the tokens of the previous key have not expired yet, wait 6m")
-		time.Sleep(6*time.Minute + time.Second)
-		says("next: retire, now")
-		step(keyring.Retire)
-		says("next: prepare, but now is too early: alias/jwt-prev was moved a moment ago")
-		time.Sleep(2 * time.Minute)
-		step(keyring.Prepare)
-		time.Sleep(11*time.Minute + time.Second)
-		step(keyring.Promote)
-		says("next: retire, but now is too early", "alias/jwt-prev  "+*keyOf(t, fake, "alias/jwt-prev").KeyId)
-	})
+	}
+	contains(t, nil, got, []string{"100d ago ", "47h59m ago ", "-           -   ", "ECC_NIST_EDWARDS25519  PendingDeletion\n", "RSA_4096               Revoked\n",
+		"The ring is prepared before the previous key was retired.\nThe next step is retire, in 1h0m0s, at 2026-01-02T04:04:05Z.\nOdd:\n- word", "\n  word", "ab is\n  odd\n"})
+	s.Step = ""
+	contains(t, nil, text(s, time.Now()), []string{"No step is next.\n"})
 }
 
 // A step that was interrupted is the next one.
@@ -171,7 +231,7 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("status %d, standard output %q, standard error %q; want what was done, and what failed", status, stdout, stderr)
 	}
 	remove()
-	works(t, args[:2], "next: prepare, but now is too early: alias/jwt was moved a moment ago")
+	works(t, args[:2], "The next step is prepare, in 1m3")
 	works(t, append(args, "prepare"))
 	remove = fake.Inject(kmstest.Match{Operation: "UpdateAlias"}, kmstest.Throttle())
 	status, stdout, stderr = invoke(t, append(args, "promote")...)
@@ -179,9 +239,9 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("status %d, standard output %q, standard error %q", status, stdout, stderr)
 	}
 	remove()
-	works(t, args[:2], "next: promote, but now is too early")
+	works(t, args[:2], "The next step is promote, in 1")
 	works(t, append(args, "promote"), "point alias/jwt to arn:")
-	works(t, args[:2], "next: retire, but now is too early")
+	works(t, args[:2], "The next step is retire, in 1")
 }
 
 func TestSpec(t *testing.T) {
@@ -208,7 +268,7 @@ func TestOtherAliases(t *testing.T) {
 	names := []string{"-next", "alias/coming", "-previous", "alias/going", "-alias", "alias/jwt", "-force", "-step"}
 	works(t, append(names, "prepare"), "point alias/coming to")
 	works(t, append(names, "promote"), "point alias/jwt to")
-	works(t, names[:6], "alias/coming", "alias/going", "next: retire")
+	works(t, names[:6], "alias/coming", "alias/going", "The next step is retire")
 	works(t, append(names, "retire"), "point alias/going to")
 	keyOf(t, fake, "alias/coming")
 }
@@ -221,7 +281,7 @@ func TestARN(t *testing.T) {
 	fails(t, "no AWS Region: set AWS_REGION", 1, "-alias", "alias/jwt")
 	works(t, []string{"-alias", named, "-step", "prepare"}, "point alias/jwt-next to arn:aws:kms:us-east-1:")
 	t.Setenv("AWS_REGION", "eu-central-1")
-	works(t, []string{"-alias", named}, "next: promote")
+	works(t, []string{"-alias", named}, "The next step is promote")
 	// Aliases are moved by name: it must not be a namesake in the caller's own account.
 	fails(t, "is in another account than the credentials' own, 111122223333", 1, "-alias", strings.Replace(named, "111122223333", "444455556666", 1), "-step", "promote")
 }
@@ -233,24 +293,32 @@ func TestWrongUsage(t *testing.T) {
 	}{
 		{"flag provided but not defined: -nonsense", []string{"-nonsense"}},
 		{`unexpected argument "prepare"`, []string{"-alias", "alias/jwt", "prepare"}},
-		{`unknown -step "demote", want prepare, promote, retire or status`, []string{"-alias", "alias/jwt", "-step", "demote"}},
+		{`unknown -step "demote", want one of prepare, promote, retire, rollback, revoke, advance or status`, []string{"-alias", "alias/jwt", "-step", "demote"}},
 		{"want an -alias", []string{"-step", "prepare"}},
 		{"want an -alias", []string{"-force"}},
 		{"-dry-run and -force want a -step", []string{"-alias", "alias/jwt", "-force"}},
-		{"-spec goes with -step prepare", []string{"-alias", "alias/jwt", "-step", "promote", "-spec", "RSA_2048"}},
+		{"want an -alias", []string{"-json"}},
+		{"-step revoke wants the -key", []string{"-alias", "alias/jwt", "-step", "revoke"}},
+		{"-key goes with -step revoke", []string{"-alias", "alias/jwt", "-step", "promote", "-key", "1234abcd-12ab-34cd-56ef-1234567890ab"}},
+		{"-leftovers goes with -step status", []string{"-alias", "alias/jwt", "-step", "promote", "-leftovers"}},
+		{"-max-key-age and -standby go with -step advance", []string{"-alias", "alias/jwt", "-step", "prepare", "-standby"}},
+		{"-max-key-age is -1s", []string{"-alias", "alias/jwt", "-step", "advance", "-max-key-age", "-1s"}},
+		{"-spec goes with a step that makes a key", []string{"-alias", "alias/jwt", "-step", "promote", "-spec", "RSA_2048"}},
 		{`-spec is "P256", want one that signs`, []string{"-spec", "P256"}},
 		{`-spec is "HMAC_256", want one that signs`, []string{"-spec", "HMAC_256"}},
 		{`-spec is "SM2", want one that signs`, []string{"-spec", "SM2"}},
 		{"-max-age is 0s, want more than 0", []string{"-max-age", "0"}},
 		{"-timeout is -1s, want more than 0", []string{"-timeout", "-1s"}},
-		{"-propagation-delay is -1s, want 0 or more", []string{"-propagation-delay", "-1s"}},
+		{"-propagation-delay -1s, want 0 or more", []string{"-propagation-delay", "-1s"}},
 		{"only an alias can be pointed to another key", []string{"-alias", "1234abcd-12ab-34cd-56ef-1234567890ab"}},
 		{"only an alias can be pointed to another key", []string{"-alias", "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"}},
 		{`-next is "jwt2", want an alias name, such as alias/jwt-next`, []string{"-alias", "alias/jwt", "-next", "jwt2"}},
 	} {
 		fails(t, tt.want, 2, tt.args...)
 	}
-	fails(t, "Usage of rotate:", 0, "-h")
+	if status, stdout, stderr := invoke(t, "-h"); status != 0 || !strings.Contains(stdout+stderr, "Usage of rotate:") {
+		t.Errorf("-h: status %d\n%s%s", status, stdout, stderr)
+	}
 }
 
 func TestFailures(t *testing.T) {
