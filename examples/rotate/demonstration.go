@@ -34,7 +34,7 @@ func demonstrate(ctx context.Context, req request, stdout io.Writer) error {
 		s.tell("A rotation. A key has signed for a day."),
 		s.later("", 24*time.Hour),
 		s.show,
-		s.take(keyring.Prepare),
+		s.prepare,
 		s.refused(keyring.Promote),
 		s.later("Every verifier has fetched the new key by then.", delay+time.Second),
 		s.take(keyring.Promote),
@@ -46,7 +46,7 @@ func demonstrate(ctx context.Context, req request, stdout io.Writer) error {
 
 		s.tell("A rollback. Customers cannot use tokens of the next key."),
 		s.later("", 24*time.Hour),
-		s.take(keyring.Prepare),
+		s.prepare,
 		s.later("", delay+time.Second),
 		s.take(keyring.Promote),
 		s.later("", apart),
@@ -58,7 +58,7 @@ func demonstrate(ctx context.Context, req request, stdout io.Writer) error {
 
 		s.tell("An emergency. A standby key is prepared, and the signing key is stolen."),
 		s.later("", 24*time.Hour),
-		s.take(keyring.Prepare),
+		s.prepare,
 		s.later("", delay+time.Second),
 		s.issuer,
 		s.revoke,
@@ -116,6 +116,19 @@ func (s *story) take(step keyring.Step) act {
 		req.step = step
 		return take(ctx, s.client, s.signing, req, s.stdout)
 	}
+}
+
+// prepare takes that step. It forces it if verifiers may not know -spec.
+func (s *story) prepare(ctx context.Context) error {
+	err := s.take(keyring.Prepare)(ctx)
+	if err == nil || s.req.spec == "" {
+		return err
+	}
+	fmt.Fprintf(s.stdout, "rotate: %v\n", err)
+	s.command(" -step prepare -force")
+	req := s.req
+	req.step, req.opts.Force = keyring.Prepare, true
+	return take(ctx, s.client, s.signing, req, s.stdout)
 }
 
 // refused takes a step that is too early.

@@ -90,7 +90,7 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	step := flags.String("step", "", "`step` to take: "+join(steps)+", or status, which changes nothing (default: status)")
 	flags.StringVar(&req.opts.Key, "key", "", "`ID` or ARN of the key that -step revoke revokes")
 	flags.BoolVar(&req.opts.DryRun, "dry-run", false, "say what the step would do, and do nothing")
-	flags.BoolVar(&req.opts.Force, "force", false, "take the step even if it makes tokens fail because it comes too early")
+	flags.BoolVar(&req.opts.Force, "force", false, "take the step even if it makes tokens fail, because it comes too early or verifiers may not know the type of the new key")
 	flags.BoolVar(&req.json, "json", false, "write JSON")
 	flags.BoolVar(&req.opts.Leftovers, "leftovers", false, "with status, look through all keys of the account for some that were made and never named")
 	flags.DurationVar(&req.opts.MaxKeyAge, "max-key-age", 0, "`time` after which -step advance starts the next rotation (default: it starts none)")

@@ -91,7 +91,7 @@ func TestDemonstration(t *testing.T) {
 		works(t, args, "promote: too early: the verifiers", "retire: too early: the tokens",
 			"The ring is at rest.\nThe next step is prepare, in 1m31s", "The ring is rolled back.\nThe next step is retire", "-step revoke -key ", "mark the key as revoked")
 	}
-	works(t, []string{"-spec", "ML_DSA_65"}, "create a key of spec ML_DSA_65", "ML_DSA_65  Enabled")
+	works(t, []string{"-spec", "ML_DSA_65"}, "verifiers refuse the whole JWKS", "-step prepare -force\n", "create a key of spec ML_DSA_65", "ML_DSA_65  Enabled")
 
 	// The issuers sign with the new key, with the old one after the rollback,
 	// and with the standby key after the emergency.

@@ -114,6 +114,9 @@ func (t *rotation) replacement(ctx context.Context) (keyARN string, err error) {
 			return "", err
 		}
 	}
+	if err := t.known(); err != nil {
+		return "", err
+	}
 	keyARN, err = t.makeKey(ctx)
 	if err != nil || t.next.key != nil && !t.next.is(t.signing) {
 		return keyARN, err

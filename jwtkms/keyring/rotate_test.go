@@ -369,6 +369,37 @@ func TestRotateForce(t *testing.T) {
 	}
 }
 
+// A key of a type that makes verifiers refuse the whole JWKS wants Force, unless
+// the verifiers know that type already.
+func TestRotateUnknownKeyType(t *testing.T) {
+	spec := func(spec types.KeySpec) func(*keyring.RotateOptions) {
+		return func(o *keyring.RotateOptions) {
+			o.NewKey = &kms.CreateKeyInput{KeySpec: spec, KeyUsage: types.KeyUsageTypeSignVerify}
+		}
+	}
+	for _, s := range []types.KeySpec{types.KeySpecEccSecgP256k1, types.KeySpecMlDsa44, types.KeySpecMlDsa87} {
+		inBubble(t, func(t *testing.T, r *rotator) {
+			calls := r.fake.Calls("CreateAlias")
+			r.refuses(keyring.Prepare, "a key of spec "+string(s)+" makes some verifiers refuse the whole JWKS", spec(s))
+			r.refuses(keyring.Prepare, "force the step", spec(s), dryRun)
+			if n := r.fake.Calls("CreateAlias") - calls; n != 0 || r.keys(t) != 1 {
+				t.Errorf("%s: %d calls and %d keys, want no change", s, n, r.keys(t))
+			}
+			r.refuses(keyring.Revoke, "force the step", spec(s), func(o *keyring.RotateOptions) { o.Key = r.seen[0] })
+			r.takes(keyring.Prepare, 4, spec(s), force)
+			time.Sleep(delay + moment)
+			r.takes(keyring.Promote, 1)
+			time.Sleep(hold + moment)
+			r.takes(keyring.Retire, 2)
+			time.Sleep(window + moment)
+			r.takes(keyring.Prepare, 3) // of the same type
+		})
+	}
+	for _, s := range []types.KeySpec{types.KeySpecRsa2048, types.KeySpecEccNistP521, types.KeySpecEccNistEdwards25519} {
+		inBubble(t, func(t *testing.T, r *rotator) { r.takes(keyring.Prepare, 4, spec(s)) })
+	}
+}
+
 func TestRotateRefuses(t *testing.T) {
 	fake := kmstest.New()
 	createAlias(t, fake, "alias/jwt", fake.AddKey(types.KeySpecEccNistP256))

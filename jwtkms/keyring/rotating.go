@@ -84,7 +84,9 @@ type RotateOptions struct {
 	// NewKey is what a key is created with. Nil means a key of the signing
 	// key's spec, in this Region only if that one is. Its policy is KMS's
 	// default, which leaves it to IAM. Every key gets the tag kmssign:keyring,
-	// whose value is the signing alias.
+	// whose value is the signing alias. A spec that some verifiers do not know
+	// (ECC_SECG_P256K1, ML_DSA_44 and so on) wants Force, unless the signing key
+	// has it too: such a verifier refuses the whole JWKS.
 	NewKey *kms.CreateKeyInput
 
 	// Key is the ID or ARN of the key that Revoke revokes. An alias is refused:
@@ -100,8 +102,9 @@ type RotateOptions struct {
 	// verifier knows.
 	Standby bool
 
-	// Force takes a step even if it is too early or too late, and even if a dry
-	// run says that the key cannot sign.
+	// Force takes a step even if it is too early or too late, even if a dry run
+	// says that the key cannot sign, and even if some verifiers do not know the
+	// type of the new key.
 	Force bool
 
 	// DryRun makes no changes.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -38,6 +39,9 @@ func (t *rotation) prepare(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if err := t.known(); err != nil {
+		return err
 	}
 	if t.previous.key == nil {
 		// So that Promote need not make it, which issuers may see later than
@@ -83,6 +87,16 @@ func (t *rotation) makeKey(ctx context.Context) (keyARN string, err error) {
 		keyARN = "the new key"
 	}
 	return keyARN, err
+}
+
+// known refuses a new key of a type that known verifiers do not know, who then
+// refuse the whole JWKS instead of skipping the key: go-jose v4 and jwx v3 do.
+func (t *rotation) known() error {
+	spec, now := t.newKey().KeySpec, t.signing.key.KeySpec
+	if t.opts.Force || spec == now || spec != types.KeySpecEccSecgP256k1 && !strings.HasPrefix(string(spec), "ML_DSA_") {
+		return nil
+	}
+	return fmt.Errorf("a key of spec %s makes some verifiers refuse the whole JWKS, and with it the tokens of the %s key that signs: try all of them, then force the step", spec, now)
 }
 
 // newKey is what the next key is created with.
