@@ -2,7 +2,9 @@
 // begins with its job:
 //
 //   - [Main] ends a program on a signal and makes its error an exit status.
-//   - [Flags] is the flag package's FlagSet with a few checks.
+//   - [Flags] is the flag package's FlagSet with a few checks and more help.
+//   - [Output] is a file that is written completely or not at all.
+//   - [Progress] shows a line on a terminal.
 //   - [LoadConfig] is the SDK's LoadDefaultConfig with a Region and credentials.
 //   - [NewFake] is the KMS of a program that runs without an AWS account.
 //   - [Algorithms] has the JWT algorithms and the KMS keys that they need.
@@ -46,23 +48,17 @@ func Run(ctx context.Context, name string, run func(context.Context, []string, S
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
-	usage, isUsage := errors.AsType[*usageError](err)
-	if !isUsage || !usage.reported {
-		fmt.Fprintf(stdio.Err, "%s: %s\n", name, oneLine(err.Error()))
-	}
-	if isUsage {
+	fmt.Fprintf(stdio.Err, "%s: %s\n", name, oneLine(err.Error()))
+	if _, ok := errors.AsType[*usageError](err); ok {
 		return 2
 	}
 	return 1
 }
 
 // Usage marks err, which is not nil, as an error in the command line.
-func Usage(err error) error { return &usageError{error: err} }
+func Usage(err error) error { return &usageError{err} }
 
-type usageError struct {
-	error
-	reported bool // by the flag package
-}
+type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
 
