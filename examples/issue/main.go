@@ -2,7 +2,7 @@
 // parser, and writes it to standard output.
 //
 // Without -key it signs with a fake KMS that runs inside the program and is
-// reached through the real SDK client: no AWS account is needed. With -key it
+// reached through the real SDK client, so no AWS account is needed. With -key it
 // uses the ordinary AWS configuration: environment, profiles, roles, and
 // AWS_ENDPOINT_URL_KMS for an emulator.
 //
@@ -10,8 +10,10 @@
 //	go -C examples run ./issue -key alias/token-signing -claims claims.json
 //	go -C examples run ./issue -key arn:aws:kms:... -public-key public.pem
 //
-// The token goes to standard output; what was done goes to standard error. The
-// exit status is 0, 2 for a wrong command line, and 1 for any other failure.
+// The token goes to standard output, and a report to standard error. A token is
+// issued whatever its claims are, even with an exp in the past. The report says
+// whether a stock parser would accept them. The exit status is 0, 2 for a wrong
+// command line, and 1 for any other failure.
 package main
 
 import (
@@ -40,6 +42,13 @@ import (
 
 func main() { cli.Main("issue", run) }
 
+const about = `
+Issue issues one JWT signed by a KMS key and writes it to standard output. It verifies the token with golang-jwt first. Without -key it signs with a new key on an embedded fake KMS, and needs no AWS account.
+
+  issue -alg RS256
+  issue -key alias/token-signing -claims claims.json
+`
+
 // algs are the choices of -alg.
 var algs = cli.SignaturesAndMACs
 
@@ -48,7 +57,7 @@ type request struct {
 	key     string
 	method  *jwtkms.SigningMethod // nil: what the key calls for
 	claims  string
-	pub     string
+	pub     *cli.Output      // nil: none
 	known   crypto.PublicKey // nil: ask KMS
 	raw     bool
 	timeout time.Duration
@@ -59,6 +68,7 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 	if err != nil {
 		return err
 	}
+	defer req.pub.Discard()
 	ctx, cancel := context.WithTimeout(ctx, req.timeout)
 	defer cancel()
 	token, report, err := issue(ctx, req, stdio.In)
@@ -73,12 +83,13 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 func parse(args []string, stdio cli.Stdio) (request, error) {
 	var req request
 	flags := cli.NewFlags("issue", stdio)
+	flags.About = about
 	flags.StringVar(&req.key, "key", "", "key `ID`, key ARN, alias name or alias ARN; none: a key on the embedded fake KMS")
 	alg := flags.String("alg", "", "JWT `algorithm`: "+algs.String()+" (default: what the key calls for; ES256 on the fake)")
 	flags.StringVar(&req.claims, "claims", "", "`file` with the claims, a JSON object; - is standard input; none: a small sample")
-	flags.StringVar(&req.pub, "pub", "", "`file` to write the public key to, as PEM")
+	pub := flags.String("pub", "", "`file` to write the public key to, as PEM")
 	known := flags.String("public-key", "", "`file` with the public key of -key, which is then a full key ARN: PEM or DER, as -pub and \"aws kms get-public-key\" write it; none: ask KMS")
-	flags.BoolVar(&req.raw, "raw", false, "let KMS do the hashing (MessageType RAW) where the token fits in 4096 bytes")
+	flags.BoolVar(&req.raw, "raw", false, "let KMS do the hashing (MessageType RAW) where the token fits in 4096 bytes; for all keys but HMAC keys")
 	flags.PositiveVar(&req.timeout, "timeout", 15*time.Second, "give up after this `time`")
 	if err := flags.Parse(args); err != nil {
 		return req, err
@@ -87,16 +98,31 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	if req.method, err = algs.Parse(*alg); err != nil {
 		return req, cli.Usage(err)
 	}
+	isHMAC := req.method != nil && strings.HasPrefix(req.method.Alg(), "HS")
 	switch {
-	case *known == "":
-		return req, nil
-	case req.key == "":
+	case *known != "" && req.key == "":
 		return req, cli.Usage(errors.New("-public-key is given without -key, want the full ARN of its key"))
-	case req.method != nil && strings.HasPrefix(req.method.Alg(), "HS"):
+	case *known != "" && isHMAC:
 		return req, cli.Usage(fmt.Errorf("-public-key is given with -alg %s, and an HMAC key has no public key", req.method.Alg()))
+	case *pub != "" && isHMAC:
+		return req, cli.Usage(fmt.Errorf("-pub is given with -alg %s, and an HMAC key has no public key", req.method.Alg()))
+	case req.raw && isHMAC:
+		return req, cli.Usage(fmt.Errorf("-raw is given with -alg %s, and KMS takes a message for a MAC in one way only", req.method.Alg()))
 	}
-	if req.known, err = readPublicKey(*known); err != nil {
-		return req, fmt.Errorf("-public-key: %w", err)
+	for _, in := range []string{req.claims, *known} {
+		if *pub != "" && cli.SameFile(*pub, in) {
+			return req, cli.Usage(fmt.Errorf("-pub is %s, which is also read", *pub))
+		}
+	}
+	if *known != "" {
+		if req.known, err = readPublicKey(*known); err != nil {
+			return req, fmt.Errorf("-public-key: %w", err)
+		}
+	}
+	if *pub != "" {
+		if req.pub, err = cli.CreateOutput(*pub); err != nil {
+			return req, fmt.Errorf("-pub: %w", err)
+		}
 	}
 	return req, nil
 }
@@ -116,9 +142,8 @@ func readPublicKey(file string) (crypto.PublicKey, error) {
 	return kmssigner.ParsePKIXPublicKey(data)
 }
 
-// issue does the work: claims in, verified token out, and a report of what was
-// done. It has no output of its own but the -pub file, so a failure leaves
-// nothing half done.
+// issue reads the claims and returns a verified token and a report of what was
+// done. It writes the -pub file last, so that a failure leaves nothing half done.
 func issue(ctx context.Context, req request, stdin io.Reader) (token, report string, err error) {
 	claims, err := readClaims(ctx, req.claims, stdin)
 	if err != nil {
@@ -136,8 +161,11 @@ func issue(ctx context.Context, req request, stdin io.Reader) (token, report str
 	if err != nil {
 		return "", "", err
 	}
-	if req.pub != "" && key.public == nil {
+	switch {
+	case req.pub != nil && key.public == nil:
 		return "", "", errors.New("-pub: an HMAC key has no public key")
+	case req.raw && key.public == nil:
+		return "", "", errors.New("-raw: KMS takes a message for a MAC in one way only")
 	}
 	method := req.method
 	if method == nil {
@@ -158,13 +186,13 @@ func issue(ctx context.Context, req request, stdin io.Reader) (token, report str
 	if err != nil {
 		return "", "", fmt.Errorf("the token does not verify: %w", err)
 	}
-	if req.pub != "" {
+	if req.pub != nil {
 		spki, err := kmssigner.MarshalPKIXPublicKey(key.public)
 		if err != nil {
 			return "", "", fmt.Errorf("-pub: %w", err)
 		}
 		block := &pem.Block{Type: "PUBLIC KEY", Bytes: spki}
-		if err := os.WriteFile(req.pub, pem.EncodeToMemory(block), 0o644); err != nil {
+		if err := req.pub.Commit(pem.EncodeToMemory(block)); err != nil {
 			return "", "", fmt.Errorf("-pub: %w", err)
 		}
 	}
@@ -174,7 +202,8 @@ func issue(ctx context.Context, req request, stdin io.Reader) (token, report str
 	fmt.Fprintf(w, "alg\t%s\n", method.Alg())
 	fmt.Fprintf(w, "kid\t%s\n", key.kid)
 	fmt.Fprintf(w, "KMS calls\t%s, in %v\n", signed, took.Round(100*time.Microsecond))
-	fmt.Fprintf(w, "verified\t%s\n", verified)
+	fmt.Fprintf(w, "signature\t%s\n", verified)
+	fmt.Fprintf(w, "claims\t%s\n", judgeClaims(token))
 	w.Flush()
 	return token, b.String(), nil
 }
@@ -184,10 +213,10 @@ type key struct {
 	arn    string
 	kid    string
 	sign   any              // for golang-jwt: a Signer or an HMAC, bound to the context
-	public crypto.PublicKey // nil of an HMAC key
+	public crypto.PublicKey // nil if it is an HMAC key
 }
 
-// methodKey is what the algorithm depends on.
+// methodKey returns the key in the form that jwtkms.MethodFor takes.
 func (k key) methodKey() any {
 	if k.public == nil {
 		return k.sign
@@ -195,8 +224,9 @@ func (k key) methodKey() any {
 	return k.public
 }
 
-// openKey takes any key that KMS can sign a token with. Nothing in a key ID says
-// of which kind the key is, but KMS has no public key of an HMAC key.
+// openKey opens any key that KMS can sign a token with. A key ID does not tell
+// the type of the key, so openKey asks for a public key first. KMS refuses that
+// for an HMAC key.
 func openKey(ctx context.Context, client kmsClient, keyID string, req request) (key, error) {
 	if req.method != nil && strings.HasPrefix(req.method.Alg(), "HS") {
 		return openHMAC(ctx, client, keyID)
@@ -219,14 +249,14 @@ func openHMAC(ctx context.Context, client kmsClient, keyID string) (key, error) 
 	if err != nil {
 		return key{}, err
 	}
-	// There is no thumbprint without the key; the key ID names it too, and unlike
-	// the ARN gives away neither Region nor account.
+	// A thumbprint needs the key itself. The key ID identifies the key too and,
+	// unlike the ARN, does not reveal the Region and the account.
 	kid := mac.KeyARN()[strings.LastIndex(mac.KeyARN(), "/")+1:]
 	return key{arn: mac.KeyARN(), kid: kid, sign: mac.WithContext(ctx)}, nil
 }
 
-// readClaims reads one JSON object. Numbers stay as they are written: an
-// integer over 2^53 would lose digits as a float64.
+// readClaims reads one JSON object. It keeps numbers as they are written, because
+// an integer over 2^53 would lose digits as a float64.
 func readClaims(ctx context.Context, file string, stdin io.Reader) (jwt.MapClaims, error) {
 	var data []byte
 	var err error
@@ -252,7 +282,7 @@ func readClaims(ctx context.Context, file string, stdin io.Reader) (jwt.MapClaim
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	if err := dec.Decode(&claims); err != nil {
-		return nil, fmt.Errorf("claims: %s is no JSON object: %w", file, err)
+		return nil, fmt.Errorf("claims: %s is not a JSON object: %w", file, err)
 	}
 	if claims == nil {
 		return nil, fmt.Errorf("claims: %s is null, want a JSON object", file)
@@ -263,7 +293,8 @@ func readClaims(ctx context.Context, file string, stdin io.Reader) (jwt.MapClaim
 	return claims, nil
 }
 
-// readAll reads standard input, which has no deadline of its own, until ctx ends.
+// readAll reads all of r. It returns an error when ctx ends, because standard
+// input has no deadline of its own.
 func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
 	type result struct {
 		data []byte
@@ -282,8 +313,8 @@ func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
 	}
 }
 
-// open returns a client and the key to sign with: the user's, or a new one on a
-// fake KMS that listens on a loopback port until close is called.
+// open returns a client and the ID of the key to sign with. Without -key they are
+// those of a fake KMS, which listens on a loopback port until close is called.
 func open(ctx context.Context, req request) (client kmsClient, keyID string, close func(), err error) {
 	if req.key == "" {
 		fake := kmstest.New()
@@ -297,18 +328,17 @@ func open(ctx context.Context, req request) (client kmsClient, keyID string, clo
 	return kms.NewFromConfig(cfg), req.key, func() {}, nil
 }
 
-// verify does what a receiver of the token would do: it knows the algorithm it
-// expects and the key. Whether the claims hold at this time is the receiver's to
-// judge, not the issuer's. It says by what the token was verified.
+// verify checks the signature as a receiver of the token would, who knows the
+// algorithm to expect and the key. It returns what the signature was verified by.
 func verify(token string, method *jwtkms.SigningMethod, key key) (by string, err error) {
-	by = "yes, by golang-jwt's stock parser with the public key alone"
+	by = "verified by golang-jwt's stock parser with the public key alone"
 	keyfunc := func(*jwt.Token) (any, error) { return key.public, nil }
 	switch {
 	case key.public == nil:
-		by = "yes, by golang-jwt's stock parser with one VerifyMac call"
+		by = "verified by golang-jwt's stock parser with one VerifyMac call"
 		keyfunc = method.Keyfunc(key.sign)
 	case jwt.GetSigningMethod(method.Alg()) == nil:
-		by = "yes, by golang-jwt's stock parser with jwtkms registered and the public key alone"
+		by = "verified by golang-jwt's stock parser with jwtkms registered and the public key alone"
 		if err := jwtkms.Register(); err != nil {
 			return "", err
 		}
@@ -316,4 +346,22 @@ func verify(token string, method *jwtkms.SigningMethod, key key) (by string, err
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{method.Alg()}), jwt.WithoutClaimsValidation(), jwt.WithJSONNumber())
 	_, err = parser.Parse(token, keyfunc)
 	return by, err
+}
+
+// judgeClaims says what golang-jwt's stock parser, without options, would say of
+// the claims at this time. The token has been verified, so its method is
+// registered.
+func judgeClaims(token string) string {
+	parsed, _, err := jwt.NewParser().ParseUnverified(token, jwt.MapClaims{})
+	if err == nil {
+		err = jwt.NewValidator().Validate(parsed.Claims)
+	}
+	if err != nil {
+		return "would be refused by golang-jwt's stock parser now: " + strings.ReplaceAll(err.Error(), "\n", ": ")
+	}
+	text := "would pass golang-jwt's stock parser now, which does not look at iss, sub and aud"
+	if exp, err := parsed.Claims.GetExpirationTime(); err == nil && exp == nil {
+		text += "; without exp the token never expires"
+	}
+	return text
 }

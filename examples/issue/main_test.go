@@ -5,13 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -62,10 +65,33 @@ func TestReport(t *testing.T) {
 		"alg        ES256\n",
 		"kid        ",
 		"KMS calls  1 GetPublicKey, 1 Sign, in ",
-		"verified   yes, ",
+		"signature  verified by golang-jwt's stock parser with the public key alone\n",
+		"claims     would pass golang-jwt's stock parser now, which does not look at iss, sub and aud\n",
 	} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("standard error lacks %q:\n%s", want, stderr)
+		}
+	}
+}
+
+// The report says what becomes of the claims, whatever they are.
+func TestClaimsReport(t *testing.T) {
+	soon := time.Now().Add(time.Hour).Unix()
+	for claims, want := range map[string]string{
+		fmt.Sprintf(`{"exp":%d}`, soon):               "would pass golang-jwt's stock parser now, which does not look at iss, sub and aud\n",
+		`{"sub":"bob"}`:                               "sub and aud; without exp the token never expires\n",
+		`{"exp":1}`:                                   "would be refused by golang-jwt's stock parser now: token is expired\n",
+		`{"exp":"soon"}`:                              "would be refused by golang-jwt's stock parser now: invalid type for claim: exp is invalid",
+		`{"exp":1e400}`:                               "would be refused by golang-jwt's stock parser now: ",
+		fmt.Sprintf(`{"nbf":%d}`, soon):               "would be refused by golang-jwt's stock parser now: token is not valid yet\n",
+		fmt.Sprintf(`{"exp":1,"nbf":%d}`, soon):       "token is expired, token is not valid yet\n",
+		fmt.Sprintf(`{"exp":%d,"nbf":"later"}`, soon): "would be refused by golang-jwt's stock parser now: ",
+	} {
+		for _, alg := range []string{"ES256", "ES256K", "HS256"} {
+			status, stdout, stderr := invoke(t, claims, "-claims", "-", "-alg", alg)
+			if status != 0 || stdout == "" || !strings.Contains(stderr, want) {
+				t.Errorf("%s, %s: status %d, standard error lacks %q:\n%s", claims, alg, status, want, stderr)
+			}
 		}
 	}
 }
@@ -130,11 +156,18 @@ func TestEveryKeySpec(t *testing.T) {
 	fails(t, "HS256 wants a MAC of 32 bytes", 1, "", "-key", fake.AddKey(types.KeySpecHmac512), "-alg", "HS256")
 	fails(t, "for a key that signs use New", 1, "", "-key", fake.AddKey(types.KeySpecEccNistP256), "-alg", "HS256")
 	fails(t, "unsupported key", 1, "", "-key", fake.AddKey(types.KeySpecHmac256), "-alg", "ES256")
-	fails(t, "-pub: an HMAC key has no public key", 1, "", "-alg", "HS256", "-pub", filepath.Join(t.TempDir(), "pub.pem"))
+	hmac, none := fake.AddKey(types.KeySpecHmac256), filepath.Join(t.TempDir(), "pub.pem")
+	fails(t, "-pub: an HMAC key has no public key", 1, "", "-key", hmac, "-pub", none)
+	fails(t, "-raw: KMS takes a message for a MAC in one way only", 1, "", "-key", hmac, "-raw")
+	fails(t, "-pub is given with -alg HS256, and an HMAC key has no public key", 2, "", "-alg", "HS256", "-pub", none)
+	fails(t, "-raw is given with -alg HS512", 2, "", "-alg", "HS512", "-raw")
+	if _, err := os.Stat(none); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v, want none", none, err)
+	}
 }
 
-// TestPublicKeyFile starts with a public key on file, in both encodings. KMS is not
-// asked for it.
+// TestPublicKeyFile gives the public key in a file, in both encodings, so that KMS
+// is not asked for it.
 func TestPublicKeyFile(t *testing.T) {
 	fake := awsenv.Serve(t)
 	dir := t.TempDir()
@@ -180,7 +213,7 @@ func TestPublicKeyFile(t *testing.T) {
 		write("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
 }
 
-// A terminal that nobody types at is no reason to hang.
+// The program does not wait for standard input without end.
 func TestStandardInputTimesOut(t *testing.T) {
 	reader, writer := io.Pipe()
 	defer writer.Close()
@@ -256,18 +289,26 @@ func TestWrongUsage(t *testing.T) {
 	fails(t, "-key is empty; leave it out for its default", 2, "", "-key", "")
 	fails(t, "-claims is empty", 2, "", "-claims=")
 	fails(t, "-alg is empty", 2, "", "-alg", "")
-	fails(t, "Usage of issue:", 0, "", "-h")
+	status, stdout, stderr := invoke(t, "", "-h")
+	if status != 0 || stderr != "" || !strings.HasPrefix(stdout, "Issue issues one JWT") || !strings.Contains(stdout, "Usage of issue:") {
+		t.Errorf("-h: status %d, standard error %q, standard output:\n%s", status, stderr, stdout)
+	}
 }
 
 func TestBadClaims(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none", "file")
 	fails(t, "no such file or directory", 1, "", "-claims", none)
-	fails(t, "claims: standard input is no JSON object: ", 1, "{", "-claims", "-")
-	fails(t, "claims: standard input is no JSON object: ", 1, "", "-claims", "-")
-	fails(t, "claims: standard input is no JSON object: ", 1, `["a"]`, "-claims", "-")
+	fails(t, "claims: standard input is not a JSON object: ", 1, "{", "-claims", "-")
+	fails(t, "claims: standard input is not a JSON object: ", 1, "", "-claims", "-")
+	fails(t, "claims: standard input is not a JSON object: ", 1, `["a"]`, "-claims", "-")
 	fails(t, "claims: standard input is null", 1, "null", "-claims", "-")
 	fails(t, "claims: standard input has more after the JSON object", 1, "{} {}", "-claims", "-")
-	fails(t, "no such file or directory", 1, "", "-pub", none)
+	fails(t, "-pub: open "+filepath.Dir(none), 1, "", "-pub", none)
+	file := filepath.Join(t.TempDir(), "claims")
+	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, "which is also read", 2, "", "-claims", file, "-pub", file)
 }
 
 func TestKey(t *testing.T) {

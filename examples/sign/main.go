@@ -51,7 +51,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -178,22 +177,13 @@ func (req request) checkFiles() error {
 			continue
 		}
 		for _, other := range seen {
-			if sameFile(f.path, other.path) {
+			if cli.SameFile(f.path, other.path) {
 				return fmt.Errorf("%s and %s are both %s", other.flag, f.flag, f.path)
 			}
 		}
 		seen = append(seen, f)
 	}
 	return nil
-}
-
-func sameFile(a, b string) bool {
-	if a == b {
-		return true
-	}
-	infoA, errA := os.Stat(a)
-	infoB, errB := os.Stat(b)
-	return errA == nil && errB == nil && infoA.Mode().IsRegular() && os.SameFile(infoA, infoB)
 }
 
 func run(ctx context.Context, args []string, stdio cli.Stdio) error {

@@ -81,3 +81,14 @@ func (o *Output) Discard() {
 		os.Remove(o.f.Name())
 	}
 }
+
+// SameFile reports whether two names are those of one regular file. A file that
+// does not exist has one name only.
+func SameFile(a, b string) bool {
+	if filepath.Clean(a) == filepath.Clean(b) {
+		return a != "" && b != ""
+	}
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && infoA.Mode().IsRegular() && os.SameFile(infoA, infoB)
+}
