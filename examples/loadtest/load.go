@@ -218,10 +218,10 @@ type result struct {
 	Interrupted     int            `json:"tokens_interrupted"`
 	Seconds         float64        `json:"seconds"`
 	PerSecond       float64        `json:"tokens_per_second"`
-	Latency         percentiles    `json:"latency_ms"` // of the tokens issued
-	Calls           int            `json:"kms_calls"`  // Sign calls, retries included
-	CallsPerToken   float64        `json:"kms_calls_per_token"`
-	Faults          map[string]int `json:"faults"` // of the calls, by kind of -faults
+	Latency         *percentiles   `json:"latency_ms"`                   // of the tokens issued; nil if there are none
+	Calls           int            `json:"kms_calls"`                    // Sign calls, retries included
+	CallsPerToken   float64        `json:"kms_calls_per_token,omitzero"` // of the tokens tried
+	Faults          map[string]int `json:"faults"`                       // of the calls, by kind of -faults
 	Connections     int            `json:"connections_opened"`
 
 	latencies  []time.Duration // sorted
@@ -312,7 +312,7 @@ func (is *issuer) drive(ctx context.Context, req request, show func(line string)
 				return
 			case now := <-tick.C:
 				passed := now.Sub(start)
-				show(fmt.Sprintf("%.0f of %.0f s: %d tokens, %.0f a second, %d failed, %d connections", passed.Seconds(), req.duration.Seconds(),
+				show(fmt.Sprintf("%.0f/%.0f s: %d tokens, %.0f a second, %d failed, %d connections", passed.Seconds(), req.duration.Seconds(),
 					issued.Load(), float64(issued.Load())/passed.Seconds(), failed.Load(), is.wire.connections.Load()))
 			}
 		}
@@ -326,7 +326,9 @@ func (is *issuer) drive(ctx context.Context, req request, show func(line string)
 	res.Seconds = elapsed.Seconds()
 	res.PerSecond = float64(res.Issued) / res.Seconds
 	slices.Sort(res.latencies)
-	res.Latency = percentiles{res.percentile(50), res.percentile(95), res.percentile(99), res.percentile(100)}
+	if len(res.latencies) > 0 {
+		res.Latency = &percentiles{res.percentile(50), res.percentile(95), res.percentile(99), res.percentile(100)}
+	}
 	res.Calls, res.Connections = int(is.wire.calls.Load()), int(is.wire.connections.Load())
 	if res.Tried > 0 {
 		res.CallsPerToken = float64(res.Calls) / float64(res.Tried)
@@ -357,12 +359,9 @@ func sleepUntil(ctx context.Context, t time.Time) bool {
 	}
 }
 
-// percentile returns, in milliseconds, the latency that p percent of the tokens did
-// not exceed, by the nearest rank.
+// percentile returns, in milliseconds, the latency that p percent of the tokens
+// did not exceed, by the nearest rank. There must be a token.
 func (r *result) percentile(p float64) float64 {
-	if len(r.latencies) == 0 {
-		return 0
-	}
 	rank := int(math.Ceil(p / 100 * float64(len(r.latencies))))
 	return ms(r.latencies[max(rank, 1)-1])
 }

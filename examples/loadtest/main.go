@@ -34,7 +34,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -42,6 +41,13 @@ import (
 	"github.com/kmssign/kmssign/examples/internal/cli"
 	"github.com/kmssign/kmssign/jwtkms"
 )
+
+const about = `
+Loadtest issues JWTs signed by a KMS key as fast as asked, verifies every one, and reports throughput, latencies, errors by kind, KMS calls and connections. Without -key it drives an embedded fake KMS, which -latency and -faults make slow and unreliable. With -key every token costs money, so it names the price and wants -yes.
+
+  loadtest -concurrency 64 -rate 640 -svg latency.svg
+  loadtest -key alias/token-signing -rate 20 -duration 10s -yes
+`
 
 // algs are the choices of -alg.
 var algs = cli.Signatures
@@ -67,7 +73,7 @@ type request struct {
 	defaultClient bool
 
 	json bool
-	svg  string
+	svg  *cli.Output // nil: none
 }
 
 // most is the number of tokens that the run cannot exceed.
@@ -84,6 +90,7 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 	if err != nil {
 		return err
 	}
+	defer req.svg.Discard()
 	if req.key != "" {
 		fmt.Fprintf(stdio.Err, "loadtest: %s\n", price(req.most()))
 		if !req.yes {
@@ -95,12 +102,12 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 		return err
 	}
 	defer issuer.close()
-	res := issuer.drive(ctx, req, progress(stdio.Err))
+	res := issuer.drive(ctx, req, cli.Progress(stdio.Err))
 	if err := res.write(stdio.Out, req.json); err != nil {
 		return err
 	}
-	if req.svg != "" {
-		if err := os.WriteFile(req.svg, res.plot(), 0o644); err != nil {
+	if req.svg != nil {
+		if err := req.svg.Commit(res.plot()); err != nil {
 			return fmt.Errorf("-svg: %w", err)
 		}
 	}
@@ -125,6 +132,7 @@ func price(signatures int) string {
 func parse(args []string, stdio cli.Stdio) (request, error) {
 	var req request
 	flags := cli.NewFlags("loadtest", stdio)
+	flags.About = about
 	flags.StringVar(&req.key, "key", "", "key `ID`, key ARN, alias name or alias ARN; none: a key on the embedded fake KMS")
 	flags.BoolVar(&req.yes, "yes", false, "with -key: go on, at the cost that is named")
 	alg := flags.String("alg", "", "JWT `algorithm`: "+algs.String()+" (default: what the key calls for; ES256 on the fake)")
@@ -140,7 +148,7 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	seed := flags.Uint64("seed", 1, "which calls -faults hits: the same ones for the same seed")
 	flags.BoolVar(&req.defaultClient, "default-client", false, "leave the SDK's HTTP client at its 10 idle connections instead of -concurrency")
 	flags.BoolVar(&req.json, "json", false, "write JSON instead of a table")
-	flags.StringVar(&req.svg, "svg", "", "`file` to write a plot of the latencies to")
+	svg := flags.String("svg", "", "`file` to write a plot of the latencies to")
 	if err := flags.Parse(args); err != nil {
 		return req, err
 	}
@@ -155,6 +163,12 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 			return req, cli.Usage(wrong)
 		}
 	}
+	if req.yes && req.key == "" {
+		return req, cli.Usage(errors.New("-yes is for -key: the fake costs nothing"))
+	}
+	if flags.Given("seed") && *faults == "" {
+		return req, cli.Usage(errors.New("-seed is for -faults"))
+	}
 	var err error
 	if req.faults, err = parseFaults(*faults, *seed); err != nil {
 		return req, cli.Usage(err)
@@ -164,6 +178,11 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	}
 	if err := req.check(); err != nil {
 		return req, cli.Usage(err)
+	}
+	if *svg != "" {
+		if req.svg, err = cli.CreateOutput(*svg); err != nil {
+			return req, fmt.Errorf("-svg: %w", err)
+		}
 	}
 	return req, nil
 }
@@ -185,18 +204,6 @@ func (r *request) check() error {
 		return fmt.Errorf("-latency is %v, want 0 or more", r.latency)
 	}
 	return nil
-}
-
-// progress returns what shows one line of progress on a terminal, or nil.
-func progress(stderr io.Writer) func(line string) {
-	f, ok := stderr.(*os.File)
-	if !ok {
-		return nil
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return nil
-	}
-	return func(line string) { fmt.Fprintf(f, "\r%s\x1b[K", line) }
 }
 
 // write writes the result as a table or as JSON.
@@ -226,11 +233,17 @@ func (r *result) write(out io.Writer, asJSON bool) error {
 		fmt.Fprintf(w, "interrupted\t%d\n", r.Interrupted)
 	}
 	fmt.Fprintf(w, "throughput\t%.1f tokens a second, for %.2f s\n", r.PerSecond, r.Seconds)
-	fmt.Fprintf(w, "latency p50\t%.1f ms\n", r.Latency.P50)
-	fmt.Fprintf(w, "latency p95\t%.1f ms\n", r.Latency.P95)
-	fmt.Fprintf(w, "latency p99\t%.1f ms\n", r.Latency.P99)
-	fmt.Fprintf(w, "latency max\t%.1f ms\n", r.Latency.Max)
-	fmt.Fprintf(w, "KMS calls\t%d, %.3f for each token\n", r.Calls, r.CallsPerToken)
+	if l := r.Latency; l != nil {
+		fmt.Fprintf(w, "latency p50\t%.1f ms\n", l.P50)
+		fmt.Fprintf(w, "latency p95\t%.1f ms\n", l.P95)
+		fmt.Fprintf(w, "latency p99\t%.1f ms\n", l.P99)
+		fmt.Fprintf(w, "latency max\t%.1f ms\n", l.Max)
+	}
+	fmt.Fprintf(w, "KMS calls\t%d", r.Calls)
+	if r.CallsPerToken > 0 {
+		fmt.Fprintf(w, ", %.3f for each token", r.CallsPerToken)
+	}
+	fmt.Fprintln(w)
 	for _, kind := range sorted(r.Faults) {
 		fmt.Fprintf(w, "  hit by %s\t%d\n", kind, r.Faults[kind])
 	}

@@ -68,8 +68,10 @@ func addsUp(t *testing.T, res *result) {
 	if res.Tried != res.Issued+res.Failed+res.Interrupted || res.Failed != errs {
 		t.Errorf("%d tried, %d issued, %d failed, %d interrupted, %v", res.Tried, res.Issued, res.Failed, res.Interrupted, res.Errors)
 	}
-	l := res.Latency
-	if l.P50 > l.P95 || l.P95 > l.P99 || l.P99 > l.Max {
+	if (res.Latency == nil) != (res.Issued == 0) {
+		t.Errorf("%d issued, latencies %+v", res.Issued, res.Latency)
+	}
+	if l := res.Latency; l != nil && (l.P50 > l.P95 || l.P95 > l.P99 || l.P99 > l.Max) {
 		t.Errorf("latencies %+v", l)
 	}
 }
@@ -268,7 +270,11 @@ func fails(t *testing.T, want string, status int, args ...string) {
 }
 
 func TestWrongUsage(t *testing.T) {
-	fails(t, "Usage of loadtest:", 0, "-h")
+	if status, stdout, stderr := invoke(t, "-h"); status != 0 || stderr != "" || !strings.HasPrefix(stdout, "Loadtest issues JWTs") || !strings.Contains(stdout, "Usage of loadtest:") {
+		t.Errorf("-h: status %d, standard error %q, standard output:\n%s", status, stderr, stdout)
+	}
+	fails(t, "-yes is for -key", 2, "-yes")
+	fails(t, "-seed is for -faults", 2, "-seed", "1")
 	fails(t, "flag provided but not defined: -nonsense", 2, "-nonsense")
 	fails(t, `unexpected argument "extra"`, 2, "extra")
 	fails(t, "-key is empty; leave it out for its default", 2, "-key", "")
@@ -352,17 +358,6 @@ func TestInterrupt(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
-	if progress(new(bytes.Buffer)) != nil {
-		t.Error("progress is shown where there is no terminal")
-	}
-	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if progress(file) != nil {
-		t.Error("progress is written to a file")
-	}
 	req, is := opened(t, "-rate", "20", "-duration", "500ms", "-latency", "0")
 	var lines []string
 	is.drive(t.Context(), req, func(line string) { lines = append(lines, line) })
@@ -388,13 +383,29 @@ func TestSVG(t *testing.T) {
 			for i := range n {
 				res.latencies = append(res.latencies, time.Duration(i)*spread)
 			}
-			res.Latency = percentiles{res.percentile(50), res.percentile(95), res.percentile(99), res.percentile(100)}
+			if n > 0 {
+				res.Latency = &percentiles{res.percentile(50), res.percentile(95), res.percentile(99), res.percentile(100)}
+			}
 			wellFormed(t, res.plot())
 		}
 	}
-	status, stdout, stderr := invoke(t, "-tokens", "1", "-svg", filepath.Join(file, "none"))
-	if status != 1 || stdout == "" || !strings.HasPrefix(stderr, "loadtest: -svg: ") {
-		t.Errorf("status %d, standard error %q", status, stderr)
+	fails(t, "loadtest: -svg: ", 1, "-tokens", "1", "-svg", filepath.Join(file, "none"))
+}
+
+// There is no latency without a token, and a plot is not left unfinished.
+func TestNoToken(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "latency.svg")
+	status, stdout, stderr := invoke(t, "-tokens", "2", "-attempts", "1", "-faults", "500=100%", "-svg", file)
+	if status != 0 || strings.Contains(stdout, "latency") || !strings.Contains(stdout, "issued and verified     0\n") {
+		t.Errorf("status %d, standard error %q, standard output:\n%s", status, stderr, stdout)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(data), "no token was issued") {
+		t.Errorf("%v, %s", err, data)
+	}
+	_, stdout, _ = invoke(t, "-tokens", "2", "-attempts", "1", "-faults", "500=100%", "-json")
+	if !strings.Contains(stdout, `"latency_ms": null`) {
+		t.Errorf("JSON:\n%s", stdout)
 	}
 }
 
