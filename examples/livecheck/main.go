@@ -1,19 +1,21 @@
-// Livecheck compares AWS KMS with the fake of this module, on a key of your own: once
-// in your own account, to know that what passes on the fake passes there.
+// Livecheck compares AWS KMS with the fake of this module, on a key of your own.
+// Run it once in your own account to know that what passes on the fake passes
+// there.
 //
 //	go -C examples run ./livecheck -key alias/token-signing
 //
-// It holds a Signer on the key to the promises of crypto.Signer (kmstest.CheckSigner),
-// then makes requests that are right and requests that are wrong, the same to KMS and
-// to a fake with a key of the same kind, and compares the answers: error code, HTTP
-// status and members. It prints a table of pass and differ. "text" is a pass in which
-// only the wording of an error differs.
+// It first checks a Signer on the key with kmstest.CheckSigner. Then it makes the
+// same requests, right ones and wrong ones, to KMS and to a fake with a key of the
+// same kind, and compares error codes, HTTP statuses and members. It prints a
+// table of pass and differ. "text" is a pass in which only the wording of an error
+// differs.
 //
-// It changes nothing and creates nothing, unless -create is given, which makes a key of
-// that spec, checks the states of keys on it as well, and schedules it for deletion. Each
-// request is charged by AWS: about a hundred, which is less than a cent, but for the
-// dollar a month, prorated, of a key that -create makes. It needs all the permissions
-// whose operations it calls; what IAM denies shows as a difference.
+// It changes and creates nothing unless -create is given. Then it makes a key of
+// that spec, checks the states of keys on it as well, and schedules it for
+// deletion. AWS charges for each request. There are about a hundred, which cost
+// less than a cent, and a key that -create makes costs a dollar a month, prorated.
+// Livecheck needs permission for all operations that it calls. What IAM denies
+// shows as a difference.
 //
 // With -recordings it makes the calls of the public recordings of KMS that the fake
 // follows, to see whether KMS still answers so. It first lists the calls and what they
@@ -49,11 +51,21 @@ import (
 
 func main() { cli.Main("livecheck", run) }
 
+const about = `
+Livecheck compares AWS KMS with the fake KMS of this module, on a key of your own: it makes the same requests to both, right ones and wrong ones, and prints which answers differ. It makes about a hundred requests, which AWS charges for. Without -key and -create it compares the fake with itself.
+
+  livecheck -key alias/token-signing
+  livecheck -create ECC_NIST_P256
+
+With -recordings it makes the calls of the public recordings of KMS that the fake follows, on keys of its own. It first lists the calls and their price, and makes them only with -yes.
+`
+
 func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 	var key, create string
 	var recorded, agreed bool
 	var timeout time.Duration
 	flags := cli.NewFlags("livecheck", stdio)
+	flags.About = about
 	flags.StringVar(&key, "key", "", "key `ID`, key ARN, alias name or alias ARN to compare with; none: the fake itself")
 	flags.StringVar(&create, "create", "", "make a key of this `KEY_SPEC`, compare with it, in its states too, and schedule it for deletion")
 	flags.BoolVar(&recorded, "recordings", false, "list the calls of the public recordings and their price; with -yes, make them")
@@ -110,7 +122,8 @@ func check(ctx context.Context, keyID string, create types.KeySpec, stdout io.Wr
 		}
 		keyID = aws.ToString(out.KeyMetadata.Arn)
 		fmt.Fprintf(stdout, "made %s\n", keyID)
-		// Also where the rest fails; ScheduleKeyDeletion twice is no harm but an error.
+		// Do this even if the rest fails. A key that is already scheduled for
+		// deletion is refused, which is fine.
 		defer func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 			defer cancel()
@@ -179,7 +192,7 @@ func check(ctx context.Context, keyID string, create types.KeySpec, stdout io.Wr
 	return differences, w.Flush()
 }
 
-// newTwin makes a fake key like the live one, on a fake that is reached through HTTP too.
+// newTwin makes a key like the live one on a fake, which it also reaches over HTTP.
 func newTwin(ctx context.Context, key *types.KeyMetadata) (subject, func(), error) {
 	named, err := arn.Parse(aws.ToString(key.Arn))
 	if err != nil {
@@ -212,7 +225,7 @@ func open(ctx context.Context, keyID string, create types.KeySpec) (*kms.Client,
 	return kms.NewFromConfig(cfg), func() {}, nil
 }
 
-// usageOf is what a key of the spec is for, signing first.
+// usageOf returns a usage of keys of the spec, SIGN_VERIFY if they have it.
 func usageOf(spec types.KeySpec) types.KeyUsageType {
 	switch {
 	case strings.HasPrefix(string(spec), "HMAC_"):

@@ -132,10 +132,12 @@ func TestFailures(t *testing.T) {
 		{[]string{"-timeout", "0"}, 2, "-timeout is 0s"},
 		{[]string{"-key", "alias/none"}, 1, "NotFoundException"},
 		{[]string{"-key", fake.AddKey(types.KeySpecRsa2048), "-timeout", "1ns"}, 1, "context deadline exceeded"},
-		{[]string{"-h"}, 0, "Usage of livecheck"},
 	} {
 		if status, _, stderr := livecheck(t, tt.args...); status != tt.status || !strings.Contains(stderr, tt.want) {
 			t.Errorf("%q: status %d, standard error %q; want %d and %q", tt.args, status, stderr, tt.status, tt.want)
 		}
+	}
+	if status, stdout, stderr := livecheck(t, "-h"); status != 0 || stderr != "" || !strings.HasPrefix(stdout, "Livecheck compares AWS KMS") || !strings.Contains(stdout, "Usage of livecheck:") {
+		t.Errorf("-h: status %d, standard error %q, standard output:\n%s", status, stderr, stdout)
 	}
 }
