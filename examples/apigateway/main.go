@@ -1,29 +1,31 @@
-// Apigateway calls an API Gateway endpoint that wants IAM authorization: it signs the
-// request with AWS Signature Version 4, and writes the token that it gets to standard
-// output. The signing is in transport.go, an http.RoundTripper to copy.
+// Apigateway calls an API Gateway endpoint that wants IAM authorization. It signs
+// the request with AWS Signature Version 4 and writes the token that it gets to
+// standard output. The signing is in transport.go, an http.RoundTripper to copy.
 //
-// Without -url everything runs inside the program, and no AWS account is needed: a
-// gateway on a loopback port that verifies signatures as AWS does, behind it the token
-// service of examples/tokenservice with a fake KMS, or with -service one that runs
-// elsewhere. Claims are posted, and the token is verified with the service's keys.
+// Without -url everything runs inside the program, so no AWS account is needed. A
+// gateway on a loopback port verifies signatures as AWS does. Behind it is the
+// token service of examples/tokenservice with a fake KMS, or with -service one that
+// runs elsewhere. The program posts claims and verifies the token with the
+// service's keys.
 //
 //	go -C examples run ./apigateway
 //
 //	go -C examples run ./tokenservice -listen 127.0.0.1:8080
 //	go -C examples run ./apigateway -service http://127.0.0.1:8080
 //
-// With -url it calls that endpoint, with the ordinary AWS configuration: environment,
-// profiles, roles. It needs the permission execute-api:Invoke.
+// With -url it calls that endpoint, with the ordinary AWS configuration:
+// environment, profiles, roles. It needs the permission execute-api:Invoke.
 //
 //	go -C examples run ./apigateway -url https://a1b2c3.execute-api.eu-central-1.amazonaws.com/prod/token -data '{"sub":"alice"}'
 //
-// The Region is that of -region, else the one in the host name, else the configured one:
-// a host name *.execute-api.REGION.amazonaws.com cannot be wrong.
+// The Region is that of -region, else the one in a host name such as
+// *.execute-api.REGION.amazonaws.com, else the configured one.
 //
-// Of an answer that has an access_token (RFC 6749 section 5.1) the token goes to standard
-// output, of another the whole body, as it is. What was done goes to standard error. An
-// answer other than 2xx is a failure, and so is a redirect, which is not followed. The
-// exit status is 0, 2 for a wrong command line, and 1 for any other failure.
+// If the answer has an access_token (RFC 6749 section 5.1), the token goes to
+// standard output. The body of any other answer goes there as it is. A report goes
+// to standard error. An answer other than 2xx is a failure, and so is a redirect,
+// which is not followed. The exit status is 0, 2 for a wrong command line, and 1 for
+// any other failure.
 package main
 
 import (
@@ -51,6 +53,13 @@ import (
 const sample = `{"sub":"alice","aud":"https://api.example","scope":"read"}`
 
 func main() { cli.Main("apigateway", run) }
+
+const about = `
+Apigateway calls an API Gateway endpoint that wants IAM authorization: it signs the request with AWS Signature Version 4 and writes the token in the answer, or another answer, to standard output. Without -url it calls a gateway inside the program, with a token service and a fake KMS behind it, and needs no AWS account.
+
+  apigateway -data '{"sub":"alice"}'
+  apigateway -url https://a1b2c3.execute-api.eu-central-1.amazonaws.com/prod/token -data @claims.json
+`
 
 // request is what the command line asks for.
 type request struct {
@@ -82,6 +91,7 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 func parse(args []string, stdio cli.Stdio) (request, error) {
 	req := request{header: http.Header{}}
 	flags := cli.NewFlags("apigateway", stdio)
+	flags.About = about
 	target := flags.String("url", "", "`URL` of an endpoint to call; none: a gateway inside the program")
 	service := flags.String("service", "", "`URL` of a token service for the gateway inside the program; none: one with a fake KMS")
 	flags.StringVar(&req.method, "method", "", "`method` of the request to -url (default: GET, or POST with -data)")
@@ -108,8 +118,8 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	return req, nil
 }
 
-// complete sets what needs more than one flag, or returns an error if the flags
-// do not go together.
+// complete sets the fields that depend on several flags. It returns an error if
+// the flags do not go together.
 func (req *request) complete(target, service string) error {
 	switch {
 	case target != "" && service != "":
@@ -141,7 +151,7 @@ func (req *request) complete(target, service string) error {
 		}
 	}
 	if _, err := http.NewRequest(req.method, "http://localhost", nil); err != nil {
-		return fmt.Errorf("-method is %q, which is no HTTP method", req.method)
+		return fmt.Errorf("-method is %q, which is not an HTTP method", req.method)
 	}
 	return nil
 }
@@ -170,7 +180,8 @@ type endpoint struct {
 	close     func()
 }
 
-// call does the work, and returns what belongs to standard output and to standard error.
+// call makes the request. It returns what belongs to standard output and to
+// standard error.
 func call(ctx context.Context, req request, stdin io.Reader) (output []byte, report string, err error) {
 	body, err := openData(req.data, stdin)
 	if err != nil {
@@ -215,8 +226,7 @@ func call(ctx context.Context, req request, stdin io.Reader) (output []byte, rep
 	return answer, b.String(), nil
 }
 
-// openData returns the body that -data stands for. What comes from a file or standard
-// input is a plain io.Reader, as bodies may be.
+// openData returns the body that -data names.
 func openData(data *string, stdin io.Reader) (io.ReadCloser, error) {
 	switch {
 	case data == nil:
@@ -233,7 +243,7 @@ func openData(data *string, stdin io.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader(*data)), nil
 }
 
-// openURL is for a real endpoint and the ordinary AWS configuration.
+// openURL returns the endpoint of -url, with the ordinary AWS configuration.
 func openURL(ctx context.Context, req request) (*endpoint, error) {
 	region := cmp.Or(req.region, regionOf(req.url.Hostname()))
 	cfg, err := cli.LoadConfig(ctx, region, "give -region")
@@ -252,11 +262,11 @@ func openURL(ctx context.Context, req request) (*endpoint, error) {
 	}, nil
 }
 
-// executeAPI matches the host names that AWS gives to APIs: public, private, dual-stack
-// and in China.
+// executeAPI matches the host names that AWS gives to APIs: public, private,
+// dual-stack and in China.
 var executeAPI = regexp.MustCompile(`(?i)\.execute-api\.([a-z0-9-]+)\.(?:vpce\.)?(?:amazonaws\.com|amazonaws\.com\.cn|api\.aws)$`)
 
-// regionOf reads the Region from a host name; empty if it is not there.
+// regionOf returns the Region in a host name, or the empty string if there is none.
 func regionOf(host string) string {
 	if m := executeAPI.FindStringSubmatch(host); m != nil {
 		return strings.ToLower(m[1])
@@ -264,7 +274,7 @@ func regionOf(host string) string {
 	return ""
 }
 
-// send sends the request and returns the answer, if it is a good one.
+// send sends the request and returns the body and the status of a 2xx answer.
 func (to *endpoint) send(ctx context.Context, req request, body io.Reader) (answer []byte, status string, err error) {
 	r, err := http.NewRequestWithContext(ctx, req.method, to.url, body)
 	if err != nil {
@@ -298,13 +308,14 @@ func readAll(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err == nil && len(body) > maxBody {
-		err = fmt.Errorf("more than %d bytes", maxBody) // nor does API Gateway pass on more
+		err = fmt.Errorf("more than %d bytes", maxBody) // API Gateway does not return more either
 	}
 	return body, err
 }
 
-// explain returns what an answer other than 2xx says: the gateway, an IAM policy, which
-// writes Message, or the token service (RFC 6749 section 5.2).
+// explain returns the message in an answer other than 2xx. It is one of the
+// gateway, of IAM, which spells the member Message, or of the token service (RFC
+// 6749 section 5.2).
 func explain(resp *http.Response, body []byte) string {
 	var said struct {
 		Message     string `json:"message"` // encoding/json takes Message, too
@@ -343,8 +354,8 @@ func accessToken(answer []byte) (token string, ok bool) {
 	return parsed.AccessToken, err == nil && parsed.AccessToken != ""
 }
 
-// verify does what a receiver of the token would do, with the keys that the service
-// publishes and a library that is not the service's. It returns the token's issuer.
+// verify verifies a token as its receiver would, with the keys that the service
+// publishes and another library than the service's. It returns the token's issuer.
 func verify(ctx context.Context, keysURL, token string) (issuer string, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, keysURL, nil)
 	if err != nil {
@@ -361,7 +372,7 @@ func verify(ctx context.Context, keysURL, token string) (issuer string, err erro
 	if resp.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("%s: %s", keysURL, resp.Status)
 	}
-	// Keys of a kind that jwx does not know may stand beside the one that is needed.
+	// The set may have keys of a type that jwx does not know.
 	keys, err := jwk.Parse(body, jwk.WithIgnoreParseError(true))
 	if err != nil {
 		return "", err

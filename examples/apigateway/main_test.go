@@ -318,7 +318,7 @@ func TestCommandLine(t *testing.T) {
 		"nor a fragment":          {"-url", "https://a#b"},
 		"-service is":             {"-service", "localhost:8080"},
 		"-service has a query":    {"-service", "http://localhost:8080?a"},
-		"no HTTP method":          {"-url", "https://a", "-method", "A B"},
+		"not an HTTP method":          {"-url", "https://a", "-method", "A B"},
 	} {
 		fails(t, want, 2, "", args...)
 	}
@@ -327,7 +327,7 @@ func TestCommandLine(t *testing.T) {
 			t.Errorf("%q: status %d, standard output %q, standard error %q", args, status, stdout, stderr)
 		}
 	}
-	if status, stdout, stderr := invoke(t, "", "-h"); status != 0 || stdout != "" || !strings.Contains(stderr, "-service URL") {
+	if status, stdout, stderr := invoke(t, "", "-h"); status != 0 || stderr != "" || !strings.HasPrefix(stdout, "Apigateway calls") || !strings.Contains(stdout, "-service URL") {
 		t.Errorf("-h: status %d, standard output %q, standard error %q", status, stdout, stderr)
 	}
 }
