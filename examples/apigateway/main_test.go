@@ -318,7 +318,7 @@ func TestCommandLine(t *testing.T) {
 		"nor a fragment":          {"-url", "https://a#b"},
 		"-service is":             {"-service", "localhost:8080"},
 		"-service has a query":    {"-service", "http://localhost:8080?a"},
-		"not an HTTP method":          {"-url", "https://a", "-method", "A B"},
+		"not an HTTP method":      {"-url", "https://a", "-method", "A B"},
 	} {
 		fails(t, want, 2, "", args...)
 	}

@@ -1,8 +1,8 @@
-// Tokenservice issues JWTs over HTTP, signed by a KMS key behind an alias, and rotates
-// along when the alias moves.
+// Tokenservice issues JWTs over HTTP, signed by a KMS key behind an alias, and follows
+// the alias when the key is rotated.
 //
-// Without -alias it signs with a fake KMS that runs inside the program: no AWS account
-// is needed. With -alias it uses the ordinary AWS configuration: environment, profiles,
+// Without -alias it signs with a fake KMS that runs inside the program, so no AWS
+// account is needed. With -alias it uses the ordinary AWS configuration: environment, profiles,
 // roles, and AWS_ENDPOINT_URL_KMS for an emulator.
 //
 //	go -C examples run ./tokenservice
@@ -11,15 +11,20 @@
 //	curl -d '{"sub":"alice","scope":"read"}' -H 'Content-Type: application/json' http://127.0.0.1:8080/token
 //	curl http://127.0.0.1:8080/.well-known/jwks.json
 //
-// POST /token asks nobody who they are: whoever reaches the port gets a token for any
-// subject. That is why the program listens on a loopback address only, unless it is told
-// otherwise with -allow-anyone. Put a gateway in front of it that authenticates its
-// callers; package service, which does the work, can be built into one.
+// POST /token does not authenticate its callers: everybody who reaches the port gets a
+// token for any subject. The program therefore listens on a loopback address only,
+// unless -allow-anyone is given. Put a gateway in front of it that authenticates its
+// callers, or build package service, which does the work, into one. Web pages are kept
+// out: requests that come from another origin or that address the service by an
+// unknown name are refused. If clients use a name other than that of -issuer, list it
+// in -hosts.
 //
 // To see a rotation, run the programs kmssigner/kmstest/fakekms, tokenservice and rotate
 // side by side, in this order, with what the first prints in the environment of the others.
 //
-// Logs are JSON lines on standard output. On SIGINT and SIGTERM the program finishes the
+// Logs are JSON lines on standard output. With -otel OpenTelemetry traces and metrics go
+// there too: one trace shows a request, the signing and the KMS call with its request
+// ID. On SIGINT and SIGTERM the program finishes the
 // requests under way and ends with exit status 0. A wrong command line is status 2, any
 // other failure, such as an address in use or requests that would not end, status 1.
 package main
@@ -29,7 +34,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -47,6 +51,21 @@ import (
 
 func main() { cli.Main("tokenservice", run) }
 
+const about = `
+Tokenservice issues JWTs over HTTP, signed by a KMS key behind an alias, and follows the alias when the key is rotated. It does not authenticate its callers, so it listens on a loopback address unless it is told otherwise. Without -alias it signs with a new key on an embedded fake KMS, and needs no AWS account.
+
+  tokenservice
+  tokenservice -alias alias/jwt -issuer https://issuer.example -allow-anyone -listen :8080
+`
+
+// hint says what to try first. It takes the URL.
+const hint = `tokenservice: signs with a fake KMS; try, in another terminal:
+  curl -H 'Content-Type: application/json' -d '{"sub":"alice","scope":"read"}' %[1]s/token
+  curl -d grant_type=client_credentials -d client_id=alice %[1]s/token
+  curl %[1]s/.well-known/jwks.json
+  curl %[1]s/.well-known/openid-configuration
+`
+
 // settings are what the command line asks for.
 type settings struct {
 	alias   string
@@ -54,6 +73,7 @@ type settings struct {
 	ring    keyring.Options
 	service service.Options
 	verbose bool
+	otel    bool
 }
 
 func run(ctx context.Context, args []string, stdio cli.Stdio) error {
@@ -61,12 +81,13 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, set, stdio.Out)
+	return serve(ctx, set, stdio)
 }
 
 func parse(args []string, stdio cli.Stdio) (settings, error) {
 	var set settings
 	flags := cli.NewFlags("tokenservice", stdio)
+	flags.About = about
 	listen := flags.String("listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
 	anyone := flags.Bool("allow-anyone", false, "listen on an address that is not loopback, where anyone who reaches it gets tokens")
 	flags.StringVar(&set.alias, "alias", "", "`alias` name or alias ARN of the signing key; none: a key on the embedded fake KMS")
@@ -83,19 +104,22 @@ func parse(args []string, stdio cli.Stdio) (settings, error) {
 	flags.IntVar(&set.service.MaxInFlight, "max-in-flight", 64, "tokens that are signed at a time; beyond that the answer is 503")
 	flags.PositiveVar(&set.service.RequestTimeout, "request-timeout", 5*time.Second, "`time` that signing a token may take")
 	flags.PositiveVar(&set.service.ShutdownTimeout, "shutdown-timeout", 15*time.Second, "`time` for requests under way when the program is told to end")
+	hosts := flags.String("hosts", "", "names by which clients may address the service, a comma-separated `list`; besides the host of -issuer, localhost and IP addresses")
+	flags.IntVar(&set.service.MaxIdle, "max-idle", 1024, "connections that are kept open between two requests")
+	flags.BoolVar(&set.otel, "otel", false, "write OpenTelemetry traces and metrics to standard output, as JSON")
 	flags.BoolVar(&set.verbose, "v", false, "log health checks and reads of the metrics, too")
 	if err := flags.Parse(args); err != nil {
 		return set, err
 	}
-	if err := set.complete(*listen, *anyone, *claims); err != nil {
+	if err := set.complete(*listen, *anyone, *claims, *hosts); err != nil {
 		return set, cli.Usage(err)
 	}
 	return set, nil
 }
 
-// complete sets what needs more than one flag, or returns an error if the flags
-// do not go together.
-func (set *settings) complete(listen string, anyone bool, claims string) error {
+// complete sets what needs more than one flag. It returns an error if the flags do
+// not go together.
+func (set *settings) complete(listen string, anyone bool, claims, hosts string) error {
 	switch {
 	case set.ring.PropagationDelay < 0:
 		return fmt.Errorf("-propagation-delay is %v, want 0 or more", set.ring.PropagationDelay)
@@ -103,14 +127,18 @@ func (set *settings) complete(listen string, anyone bool, claims string) error {
 		return fmt.Errorf("-lifetime is %v, want at most -max-lifetime, %v", set.service.Lifetime, set.ring.MaxLifetime)
 	case set.service.MaxInFlight <= 0:
 		return fmt.Errorf("-max-in-flight is %d, want more than 0", set.service.MaxInFlight)
+	case set.service.MaxIdle <= 0:
+		return fmt.Errorf("-max-idle is %d, want more than 0", set.service.MaxIdle)
+	case set.alias == "" && (set.ring.Next != "" || set.ring.Previous != ""):
+		return errors.New("-next and -previous are for -alias")
 	case set.alias != "" && !cli.IsAlias(set.alias):
 		return fmt.Errorf("-alias is %q, want an alias, such as alias/jwt: only an alias can move to another key", set.alias)
 	}
-	set.service.Claims = []string{}
-	for name := range strings.SplitSeq(claims, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			set.service.Claims = append(set.service.Claims, name)
-		}
+	set.service.Claims, set.service.Hosts = split(claims), split(hosts)
+	checked := set.service
+	checked.Issuer = cmp.Or(checked.Issuer, "http://127.0.0.1")
+	if err := checked.Check(); err != nil {
+		return err
 	}
 	var err error
 	if set.address, err = net.ResolveTCPAddr("tcp", listen); err != nil {
@@ -125,22 +153,48 @@ func (set *settings) complete(listen string, anyone bool, claims string) error {
 	return nil
 }
 
+// split returns the elements of a comma-separated list. It is not nil.
+func split(list string) []string {
+	names := []string{}
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // serve runs the service until ctx ends.
-func serve(ctx context.Context, set settings, stdout io.Writer) error {
+func serve(ctx context.Context, set settings, stdio cli.Stdio) (err error) {
 	level := slog.LevelInfo
 	if set.verbose {
 		level = slog.LevelDebug
 	}
-	logger := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: level}))
+	logger := slog.New(slog.NewJSONHandler(stdio.Out, &slog.HandlerOptions{Level: level}))
 	listener, err := net.ListenTCP("tcp", set.address)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
 
+	var options []func(*kms.Options)
+	traced := func(*service.Options) {}
+	if set.otel {
+		telemetry, err := newTelemetry(stdio.Out)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			err = errors.Join(err, telemetry.close(ending))
+		}()
+		options, traced = append(options, telemetry.client), telemetry.service
+	}
+
 	starting, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	client, alias, closeClient, err := open(starting, set.alias, set.service.MaxInFlight)
+	client, alias, closeClient, err := open(starting, set.alias, set.service.MaxInFlight, options...)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // told to end before it began
@@ -165,12 +219,16 @@ func serve(ctx context.Context, set settings, stdout io.Writer) error {
 		*o = set.service
 		o.Issuer = issuer
 		o.Logger = logger
+		traced(o)
 	})
 	if err != nil {
 		return cli.Usage(err)
 	}
 	logger.LogAttrs(ctx, slog.LevelInfo, "serving", slog.String("address", listener.Addr().String()), slog.String("issuer", issuer),
 		slog.String("alias", alias), slog.Bool("fake", set.alias == ""), slog.String("key", ring.Current().KeyARN))
+	if set.alias == "" {
+		fmt.Fprintf(stdio.Err, hint, "http://"+listener.Addr().String())
+	}
 	if err := svc.Serve(ctx, listener); err != nil {
 		return err
 	}
@@ -178,29 +236,30 @@ func serve(ctx context.Context, set settings, stdout io.Writer) error {
 	return nil
 }
 
-// open returns a client and the alias to sign with: the user's, or that of a new key on
-// a fake KMS that listens on a loopback port until close is called.
-func open(ctx context.Context, alias string, maxInFlight int) (client *kms.Client, signing string, close func(), err error) {
-	// The service signs maxInFlight tokens at a time: no connection is dialled twice.
+// open returns a client and the alias to sign with. Without an alias they are those of
+// a fake KMS, which listens on a loopback port until close is called.
+func open(ctx context.Context, alias string, maxInFlight int, options ...func(*kms.Options)) (client *kms.Client, signing string, close func(), err error) {
+	// One connection for each token that is being signed is enough.
 	httpClient := kmsclient.NewHTTP(maxInFlight)
-	tuned := func(o *kms.Options) { o.HTTPClient = httpClient }
+	options = append(options, quickly, func(o *kms.Options) { o.HTTPClient = httpClient })
 	if alias == "" {
 		fake, signing, err := cli.NewFake(ctx)
 		if err != nil {
 			return nil, "", nil, err
 		}
 		server := kmstest.NewServer(fake)
-		return kms.NewFromConfig(server.Config(), tuned, quickly), signing, server.Close, nil
+		return kms.NewFromConfig(server.Config(), options...), signing, server.Close, nil
 	}
 	cfg, err := cli.LoadConfig(ctx, cli.RegionOf(alias), "give -alias an ARN")
 	if err != nil {
 		return nil, "", nil, err
 	}
-	return kms.NewFromConfig(cfg, tuned, quickly), alias, func() {}, nil
+	return kms.NewFromConfig(cfg, options...), alias, func() {}, nil
 }
 
-// quickly makes the SDK's retries ones that fit into a request: by itself it would wait
-// up to six seconds before it says that KMS throttles, and keep a place all the while.
+// quickly shortens the pauses between the SDK's retries, so that they fit into a
+// request. By default they take up to six seconds when KMS throttles, and the request
+// would hold its place meanwhile.
 func quickly(o *kms.Options) {
 	o.Retryer = retry.AddWithMaxBackoffDelay(o.Retryer, 250*time.Millisecond)
 }

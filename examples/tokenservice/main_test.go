@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -110,7 +111,7 @@ func TestDefault(t *testing.T) {
 		}
 	}
 	status, stdout, stderr := stop()
-	if status != 0 || stderr != "" || !strings.Contains(stdout, `"route":"POST /token"`) || strings.Contains(stdout, "/healthz") || !strings.HasSuffix(stdout, `"msg":"ended"}`+"\n") {
+	if status != 0 || stderr != fmt.Sprintf(hint, url) || !strings.Contains(stdout, `"route":"POST /token"`) || strings.Contains(stdout, "/healthz") || !strings.HasSuffix(stdout, `"msg":"ended"}`+"\n") {
 		t.Errorf("status %d, standard error %q, standard output:\n%s", status, stderr, stdout)
 	}
 }
@@ -147,6 +148,72 @@ func TestAlias(t *testing.T) {
 		if status, stdout, stderr := stop(); status != 0 || stderr != "" || !strings.Contains(stdout, "/healthz") {
 			t.Errorf("status %d, standard error %q, standard output:\n%s", status, stderr, stdout)
 		}
+	}
+}
+
+// TestTelemetry follows one request through its trace: the request, the signing, and
+// the KMS call with its request ID.
+func TestTelemetry(t *testing.T) {
+	awsenv.Isolate(t)
+	url, _, stop := start(t, "-otel")
+	r, err := http.NewRequest("POST", url+"/token", strings.NewReader(`{"sub":"alice"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	response, err := http.DefaultClient.Do(r)
+	if status, body := fetch(t, response, err); status != 200 {
+		t.Errorf("%d %s", status, body)
+	}
+	status, stdout, _ := stop()
+	if status != 0 {
+		t.Errorf("status %d", status)
+	}
+
+	type span struct {
+		Name                string
+		SpanContext, Parent struct{ TraceID, SpanID string }
+		Attributes          []struct {
+			Key   string
+			Value struct{ Value any }
+		}
+	}
+	spans := map[string]span{} // of the request's trace, by ID
+	ids := map[string]string{} // by name
+	for line := range strings.Lines(stdout) {
+		var s span
+		if err := json.Unmarshal([]byte(line), &s); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if s.SpanContext.TraceID == "4bf92f3577b34da6a3ce929d0e0e4736" {
+			spans[s.SpanContext.SpanID] = s
+			ids[s.Name] = s.SpanContext.SpanID
+		}
+	}
+	var path []string
+	requestID := ""
+	for id := ids["KMS.Sign"]; id != ""; id = spans[id].Parent.SpanID {
+		path = append(path, spans[id].Name)
+	}
+	for id := ids["OperationDeserializer"]; id != ""; id = spans[id].Parent.SpanID {
+		for _, a := range spans[id].Attributes {
+			if a.Key == "aws.request_id" {
+				requestID = a.Value.Value.(string)
+			}
+		}
+	}
+	if got := strings.Join(path, " < "); got != "KMS.Sign < sign token < POST /token < " {
+		t.Errorf("the spans are %q", got)
+	}
+	if requestID == "" {
+		t.Errorf("no span has the request ID:\n%s", stdout)
+	}
+	if !strings.Contains(stdout, `"Name":"http.server.request.duration"`) {
+		t.Errorf("no metric of the requests:\n%s", stdout)
+	}
+	if strings.Contains(stdout, "eyJ") || strings.Contains(stdout, "alice") {
+		t.Errorf("a token or its claims were written:\n%s", stdout)
 	}
 }
 
@@ -210,7 +277,8 @@ func TestFailures(t *testing.T) {
 		{[]string{"-max-in-flight", "0"}, 2, "-max-in-flight is 0, want more than 0"},
 		{append(free, "-claims", "aud,exp"), 2, `the option Claims has "exp"`},
 		{append(free, "-issuer", "issuer.example"), 2, `the issuer is "issuer.example", want a URL`},
-		{[]string{"-h"}, 0, "Usage of tokenservice"},
+		{[]string{"-max-idle", "0"}, 2, "-max-idle is 0, want more than 0"},
+		{[]string{"-next", "alias/next"}, 2, "-next and -previous are for -alias"},
 	} {
 		var out, errs bytes.Buffer
 		if status := cli.Run(t.Context(), "tokenservice", run, tt.args, cli.Stdio{Out: &out, Err: &errs}); status != tt.status || out.Len() != 0 || !strings.Contains(errs.String(), tt.want) {
@@ -219,6 +287,11 @@ func TestFailures(t *testing.T) {
 		if tt.status == 1 && strings.Count(errs.String(), "\n") != 1 {
 			t.Errorf("%q: want one line on standard error, got:\n%s", tt.args, &errs)
 		}
+	}
+
+	var help, none bytes.Buffer
+	if status := cli.Run(t.Context(), "tokenservice", run, []string{"-h"}, cli.Stdio{Out: &help, Err: &none}); status != 0 || none.Len() != 0 || !strings.HasPrefix(help.String(), "Tokenservice issues JWTs") || !strings.Contains(help.String(), "Usage of tokenservice:") {
+		t.Errorf("-h: status %d, standard error %q, standard output:\n%s", status, &none, &help)
 	}
 
 	// Told to end while it waits for KMS.

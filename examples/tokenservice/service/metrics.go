@@ -15,6 +15,7 @@ const (
 	tooLong                    // the body, or the claims for the key
 	mediaTypeKind              // the body's type
 	denied                     // by Authorize
+	foreign                    // by the guard
 	full                       // MaxInFlight
 	throttled                  // by KMS
 	timeout                    // RequestTimeout
@@ -28,7 +29,7 @@ const (
 
 func (k kind) String() string {
 	return [kinds]string{
-		"bad_request", "too_long", "media_type", "denied", "full", "throttled", "timeout",
+		"bad_request", "too_long", "media_type", "denied", "foreign", "full", "throttled", "timeout",
 		"canceled", "kms_unavailable", "kms_refused", "bad_signature", "internal",
 	}[k]
 }
@@ -50,7 +51,7 @@ func (s *Service) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	m := &s.metrics
 	family("tokens_issued_total", "counter", "Tokens issued.")
 	fmt.Fprintf(&b, "tokenservice_tokens_issued_total %d\n", m.issued.Load())
-	family("failures_total", "counter", "Requests for a token that got none, by reason.")
+	family("failures_total", "counter", "Requests that were refused, by reason.")
 	for k := range kinds {
 		fmt.Fprintf(&b, "tokenservice_failures_total{kind=\"%s\"} %d\n", k, m.failures[k].Load())
 	}

@@ -3,7 +3,8 @@
 //
 //	POST /token                               claims in, a token out
 //	GET  /.well-known/jwks.json               the public keys
-//	GET  /.well-known/openid-configuration    where all that is
+//	GET  /.well-known/openid-configuration    where all that is, and
+//	GET  /.well-known/oauth-authorization-server    the same for OAuth 2.0
 //	GET  /healthz                             whether KMS would sign now
 //	GET  /metrics                             counts, as Prometheus reads them
 //
@@ -13,9 +14,17 @@
 //	{"sub": "alice", "scope": "read"}
 //	{"access_token": "eyJ...", "token_type": "Bearer", "expires_in": 900}
 //
-// sub is required, [Options.Claims] are allowed, and iss, iat, exp and jti are the
-// service's own. It asks nobody who they are unless [Options.Authorize] does: all who
-// reach it get tokens, so put something in front of it that authenticates.
+// sub is required, [Options.Claims] are allowed, and iss, iat, exp and jti are set
+// by the service. POST /token also takes the form of an OAuth 2.0 client (RFC 6749
+// section 4.4), in which client_id becomes sub, and resource (RFC 8707) becomes aud:
+//
+//	grant_type=client_credentials&client_id=alice&scope=read
+//
+// POST /token does not authenticate callers unless [Options.Authorize] does.
+// Everybody who reaches it gets tokens, so put something in front of it that
+// authenticates. Browsers are kept out: a request from a web page of another
+// origin is refused with 403, and one that addresses the service by an unknown name
+// with 421. Web pages of any origin may read the public keys and the configuration.
 //
 // # Overload
 //
@@ -31,7 +40,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,57 +49,6 @@ import (
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
-// Options change what [New] and the Service it returns do. Issuer is required, the
-// zero values of the others work.
-type Options struct {
-	// Issuer is the iss of every token, and the URL below which verifiers look
-	// for /.well-known/openid-configuration.
-	Issuer string
-
-	// Claims are the names that a request may have besides sub. Nil means aud and
-	// scope. They cannot be iss, iat, exp and jti.
-	Claims []string
-
-	// Lifetime is the time from iat to exp, in whole seconds and at most the
-	// Ring's MaxLifetime. Zero means 15 minutes.
-	Lifetime time.Duration
-
-	// Authorize decides whether the request may have a token with the claims. It
-	// may change them, to make sub the name by which the caller is known, for
-	// example. An error is 403, and the caller is told its text. Nil allows all.
-	Authorize func(r *http.Request, claims map[string]any) error
-
-	// MaxBody is the length in bytes of the longest body. Zero means 64 KiB.
-	MaxBody int64
-
-	// MaxInFlight is how many tokens are signed at a time. Zero means 64.
-	MaxInFlight int
-
-	// RequestTimeout bounds the signing of a token, and a health check. Zero means
-	// 5 seconds.
-	RequestTimeout time.Duration
-
-	// RetryAfter is what clients are told to wait with a 503, in whole seconds.
-	// Zero means 1 second.
-	RetryAfter time.Duration
-
-	// HealthInterval is how long the result of a health check is good for. Zero
-	// means 10 seconds.
-	HealthInterval time.Duration
-
-	// ShutdownTimeout is how long Serve waits for requests under way when it is
-	// told to end. Zero means 15 seconds.
-	ShutdownTimeout time.Duration
-
-	// SignerOptions are those of the Ring, for the health check. (Which always names
-	// the key by its ARN: it cannot be used where a policy demands an alias.)
-	SignerOptions []func(*kmssigner.Options)
-
-	// Logger is told of each request and each failure, and never of what is in a
-	// token. Nil means slog.Default().
-	Logger *slog.Logger
-}
-
 // A Service is an http.Handler. It is safe for concurrent use. Make one with [New].
 type Service struct {
 	ring    *keyring.Ring
@@ -100,14 +57,15 @@ type Service struct {
 	allowed map[string]bool // claims
 	base    string          // the issuer, without a slash at the end
 	mux     *http.ServeMux
+	handler http.Handler // the mux and all that is around it
+	guard   guard
 	signing chan struct{} // has a place for each token that is being signed
 	health  health
 	metrics metrics
 }
 
-// New returns a Service that signs with ring. client is for the health check: its
-// Sign alone is called. New makes no call and starts nothing: see [Service.Run] and
-// [Service.Serve].
+// New returns a Service that signs with ring. The health check calls Sign of client.
+// New makes no call and starts nothing. See [Service.Run] and [Service.Serve].
 func New(ring *keyring.Ring, client kmssigner.Client, optFns ...func(*Options)) (*Service, error) {
 	s := &Service{ring: ring, client: client, mux: http.NewServeMux()}
 	for _, fn := range optFns {
@@ -116,106 +74,78 @@ func New(ring *keyring.Ring, client kmssigner.Client, optFns ...func(*Options)) 
 	if ring == nil || client == nil {
 		return nil, errors.New("service: New wants a Ring and a client, got nil")
 	}
-	if err := s.opts.complete(); err != nil {
+	var err error
+	if s.allowed, err = s.opts.complete(); err != nil {
 		return nil, fmt.Errorf("service: %w", err)
-	}
-	s.allowed = map[string]bool{"sub": true}
-	for _, name := range s.opts.Claims {
-		if own[name] || name == "" {
-			return nil, fmt.Errorf("service: the option Claims has %q, which is no claim that a request can have", name)
-		}
-		s.allowed[name] = true
 	}
 	s.base = strings.TrimSuffix(s.opts.Issuer, "/")
 	s.signing = make(chan struct{}, s.opts.MaxInFlight)
 	s.health.turn = make(chan struct{}, 1)
+	s.guard = newGuard(s.opts)
 	s.routes()
+	s.handler = s.opts.Middleware(http.HandlerFunc(s.serve))
 	return s, nil
-}
-
-func (o *Options) complete() error {
-	// What OpenID Connect Discovery section 2 says of an issuer, but for http,
-	// which a test or a machine's own network may have.
-	u, err := url.Parse(o.Issuer)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.ContainsAny(o.Issuer, "?#") {
-		return fmt.Errorf("the issuer is %q, want a URL with a host, and without a query and a fragment", o.Issuer)
-	}
-	if o.Claims == nil {
-		o.Claims = []string{"aud", "scope"}
-	}
-	if o.MaxBody == 0 {
-		o.MaxBody = 64 << 10
-	}
-	if o.MaxInFlight == 0 {
-		o.MaxInFlight = 64
-	}
-	if o.MaxBody < 0 || o.MaxInFlight < 0 {
-		return fmt.Errorf("the options MaxBody and MaxInFlight are %d and %d, want 0 or more", o.MaxBody, o.MaxInFlight)
-	}
-	for _, d := range []struct {
-		name        string
-		value       *time.Duration
-		zero, least time.Duration
-	}{
-		{"Lifetime", &o.Lifetime, 15 * time.Minute, time.Second},
-		{"RequestTimeout", &o.RequestTimeout, 5 * time.Second, 1},
-		{"RetryAfter", &o.RetryAfter, time.Second, time.Second},
-		{"HealthInterval", &o.HealthInterval, 10 * time.Second, 1},
-		{"ShutdownTimeout", &o.ShutdownTimeout, 15 * time.Second, 1},
-	} {
-		if *d.value == 0 {
-			*d.value = d.zero
-		}
-		if *d.value < d.least {
-			return fmt.Errorf("the option %s is %v, want 0 or at least %v", d.name, *d.value, d.least)
-		}
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
-	return nil
 }
 
 func (s *Service) routes() {
 	s.mux.HandleFunc("POST /token", s.serveToken)
-	s.mux.HandleFunc("GET /.well-known/openid-configuration", s.serveConfiguration)
+	public := map[string]http.HandlerFunc{
+		"/.well-known/jwks.json":                  s.ring.ServeHTTP,
+		"/.well-known/openid-configuration":       s.serveConfiguration,
+		"/.well-known/oauth-authorization-server": s.serveMetadata,
+	}
+	// For an issuer with a path, RFC 8414 section 3.1 has the path at the end.
+	if u, err := url.Parse(s.base); err == nil && u.Path != "" {
+		public["/.well-known/oauth-authorization-server"+u.EscapedPath()] = s.serveMetadata
+	}
+	for path, serve := range public {
+		s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			// Web pages of any origin may read what anyone may read.
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+			serve(w, r)
+		})
+	}
 	s.mux.HandleFunc("GET /healthz", s.serveHealth)
 	s.mux.HandleFunc("GET /metrics", s.serveMetrics)
 	// Without a method in the pattern these get what those above do not. The mux
 	// would answer by itself, but not in JSON.
-	for path, allow := range map[string]string{
-		"/token":                            "POST",
-		"/.well-known/openid-configuration": "GET, HEAD",
-		"/healthz":                          "GET, HEAD",
-		"/metrics":                          "GET, HEAD",
-	} {
+	allowed := map[string]string{"/token": "POST", "/healthz": "GET, HEAD", "/metrics": "GET, HEAD"}
+	for path := range public {
+		allowed[path] = "GET, HEAD"
+	}
+	for path, allow := range allowed {
 		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", allow)
 			writeError(w, http.StatusMethodNotAllowed, "invalid_request", "the method is not allowed, want "+allow)
 		})
 	}
-	s.mux.Handle("/.well-known/jwks.json", s.ring)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, "not_found", "there is no such path")
 	})
 }
 
 // ServeHTTP serves one request and logs it.
-func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-	s.mux.ServeHTTP(seen, r)
+	if refused := s.guard.check(r); refused != nil {
+		s.refuse(seen, refused)
+	} else {
+		s.mux.ServeHTTP(seen, r)
+	}
 	level := slog.LevelInfo
 	switch {
 	case r.URL.Path == "/healthz" || r.URL.Path == "/metrics":
-		level = slog.LevelDebug // these come all the time
+		level = slog.LevelDebug // these are frequent
 	case seen.status >= 500:
 		level = slog.LevelWarn
 	}
-	// The pattern and not the path: nobody knows what strangers write there.
+	// Log the pattern and not the path, which may contain anything.
 	attrs := []slog.Attr{
 		slog.String("method", r.Method), slog.String("route", r.Pattern), slog.Int("status", seen.status),
-		slog.Duration("took", time.Since(start)), slog.String("remote", r.RemoteAddr),
+		slog.Float64("took_ms", float64(time.Since(start).Microseconds())/1000), slog.String("remote", r.RemoteAddr),
 	}
 	s.opts.Logger.LogAttrs(r.Context(), level, "request", append(attrs, seen.attrs...)...)
 }
@@ -234,49 +164,6 @@ func (s *Service) Refreshed(err error) {
 		s.metrics.notRefreshed.Add(1)
 		s.noteThrottle(err)
 	}
-}
-
-// Serve serves on listener, and runs [Service.Run], until ctx ends. Then it closes
-// listener and waits for the requests under way; if they take longer than
-// [Options.ShutdownTimeout], it breaks them off and returns an error.
-func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
-	running, stop := context.WithCancel(ctx)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		s.Run(running)
-	}()
-	defer func() {
-		stop()
-		<-stopped
-	}()
-
-	const readTimeout = 10 * time.Second
-	server := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      readTimeout + s.opts.RequestTimeout + 5*time.Second, // it counts from the end of the header
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelWarn),
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("service: %w", err)
-	case <-ctx.Done():
-	}
-	// ctx is not that of the requests: they go on.
-	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.ShutdownTimeout)
-	defer cancel()
-	if err := server.Shutdown(shutdown); err != nil {
-		server.Close()
-		return fmt.Errorf("service: requests under way did not end within %v: %w", s.opts.ShutdownTimeout, err)
-	}
-	<-served
-	return nil
 }
 
 // statusWriter remembers what is to be logged.

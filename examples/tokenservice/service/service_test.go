@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -83,7 +84,8 @@ func newFixtureOn(t *testing.T, fake *kmstest.KMS, client keyring.Client, spec t
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := func(o *service.Options) { o.Issuer, o.Logger = issuer, logger }
+	// httptest requests have the Host example.com.
+	first := func(o *service.Options) { o.Issuer, o.Logger, o.Hosts = issuer, logger, []string{"example.com"} }
 	f.Service, err = service.New(f.ring, client, append([]func(*service.Options){first}, optFns...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -293,7 +295,6 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"POST", "/token", "", alice, 415, "invalid_request", "the Content-Type is not application/json", "media_type"},
 		{"POST", "/token", "text/plain", alice, 415, "invalid_request", "the Content-Type", "media_type"},
-		{"POST", "/token", "application/x-www-form-urlencoded", "sub=alice", 415, "invalid_request", "the Content-Type", "media_type"},
 		{"POST", "/token", "application/json; =", alice, 415, "invalid_request", "the Content-Type", "media_type"},
 		{"POST", "/token", jsonType, `{"sub":"` + strings.Repeat("a", 1000) + `"}`, 413, "invalid_request", "more than 1000 bytes", "too_long"},
 		{"POST", "/token", jsonType, "", 400, "invalid_request", "the body is not JSON: unexpected end", "bad_request"},
@@ -305,6 +306,14 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/token", jsonType, `"sub"`, 400, "invalid_request", "the body is not a JSON object", "bad_request"},
 		{"POST", "/token", jsonType, "{\"sub\":\"\xff\"}", 400, "invalid_request", "the body is not UTF-8", "bad_request"},
 		{"POST", "/token", jsonType, `{"sub":"a","sub":"b"}`, 400, "invalid_request", `the claim "sub" is there twice`, "bad_request"},
+		{"POST", "/token", jsonType, `{"sub":"\ud800"}`, 400, "invalid_request", "half of a surrogate pair", "bad_request"},
+		{"POST", "/token", jsonType, `{"sub":"\udc00"}`, 400, "invalid_request", "half of a surrogate pair", "bad_request"},
+		{"POST", "/token", jsonType, `{"sub":"\ud800\n"}`, 400, "invalid_request", "half of a surrogate pair", "bad_request"},
+		{"POST", "/token", jsonType, `{"sub":"\uD800\uD800"}`, 400, "invalid_request", "half of a surrogate pair", "bad_request"},
+		{"POST", "/token", jsonType, `{"sub":"\ud83d\u0041"}`, 400, "invalid_request", "half of a surrogate pair", "bad_request"},
+		{"POST", "/token", jsonType, `{"sub":"a","scope":{"\uDBFF":1}}`, 400, "invalid_request", "half of a surrogate pair", "bad_request"},
+		{"POST", "/token", jsonType, `{"sub":"a","scope":` + strings.Repeat("[", 33) + strings.Repeat("]", 33) + "}", 400, "invalid_request", "a claim is nested deeper than 32", "bad_request"},
+		{"POST", "/token", jsonType, `{"scope":` + strings.Repeat(`[{"a":`, 17) + "1" + strings.Repeat("}]", 17) + `,"sub":"a"}`, 400, "invalid_request", "a claim is nested deeper than 32", "bad_request"},
 		{"POST", "/token", jsonType, `{"sub":"a","s\u0075b":"b"}`, 400, "invalid_request", `the claim "sub" is there twice`, "bad_request"},
 		{"POST", "/token", jsonType, `{"sub":"alice","admin":true}`, 400, "invalid_request", `the claim "admin" is not allowed`, "bad_request"},
 		{"POST", "/token", jsonType, `{"sub":"alice","Scope":"read"}`, 400, "invalid_request", `the claim "Scope" is not allowed`, "bad_request"},
@@ -866,6 +875,55 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+// Serve closes a connection that becomes idle above MaxIdle.
+func TestMaxIdle(t *testing.T) { synctest.Test(t, testMaxIdle) }
+
+func testMaxIdle(t *testing.T) {
+	f := newFixture(t, types.KeySpecEccNistP256, func(o *service.Options) { o.MaxIdle = 1 })
+	network := pipenet.Listen()
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- f.Serve(ctx, network) }()
+	ask := func(conn net.Conn) (status int, closed bool) {
+		t.Helper()
+		if _, err := io.WriteString(conn, "GET /.well-known/jwks.json HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			return 0, true
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, response.Body); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // until the server has seen that the connection is idle
+		return response.StatusCode, false
+	}
+	var conns []net.Conn
+	for range 2 {
+		conn, err := network.DialContext(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if status, closed := ask(conn); status != 200 || closed {
+			t.Fatalf("status %d, closed %v", status, closed)
+		}
+		conns = append(conns, conn)
+	}
+	before := time.Now()
+	if _, err := conns[1].Read(make([]byte, 1)); err == nil || !time.Now().Equal(before) {
+		t.Errorf("the second connection was kept for %v, %v", time.Since(before), err)
+	}
+	if status, closed := ask(conns[0]); status != 200 || closed {
+		t.Errorf("the first connection: status %d, closed %v", status, closed)
+	}
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	fake := kmstest.New()
 	ring, err := keyring.New(t.Context(), fake, fake.AddKey(types.KeySpecEccNistP256))
@@ -873,27 +931,30 @@ func TestNewRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*service.Options){
-		`the issuer is ""`:                   func(o *service.Options) { o.Issuer = "" },
-		`the issuer is "issuer.example"`:     func(o *service.Options) { o.Issuer = "issuer.example" },
-		`the issuer is "ftp://i"`:            func(o *service.Options) { o.Issuer = "ftp://i" },
-		`the issuer is "https:///a"`:         func(o *service.Options) { o.Issuer = "https:///a" },
-		`the issuer is "https://i?a"`:        func(o *service.Options) { o.Issuer = "https://i?a" },
-		`the issuer is "https://i#a"`:        func(o *service.Options) { o.Issuer = "https://i#a" },
-		`the issuer is "https://u:p@i"`:      func(o *service.Options) { o.Issuer = "https://u:p@i" },
-		`Claims has "exp"`:                   func(o *service.Options) { o.Claims = []string{"aud", "exp"} },
-		`Claims has ""`:                      func(o *service.Options) { o.Claims = []string{""} },
-		"Lifetime is 1ms, want 0 or at":      func(o *service.Options) { o.Lifetime = time.Millisecond },
-		"RequestTimeout is -1s, want 0 or":   func(o *service.Options) { o.RequestTimeout = -time.Second },
-		"RetryAfter is 1ms, want 0 or":       func(o *service.Options) { o.RetryAfter = time.Millisecond },
-		"HealthInterval is -1s, want 0 or":   func(o *service.Options) { o.HealthInterval = -time.Second },
-		"ShutdownTimeout is -1s, want 0 or":  func(o *service.Options) { o.ShutdownTimeout = -time.Second },
-		"MaxBody and MaxInFlight are -1 and": func(o *service.Options) { o.MaxBody = -1 },
-		"are 65536 and -1, want 0 or more":   func(o *service.Options) { o.MaxInFlight = -1 },
+		`the issuer is ""`:                  func(o *service.Options) { o.Issuer = "" },
+		`the issuer is "issuer.example"`:    func(o *service.Options) { o.Issuer = "issuer.example" },
+		`the issuer is "ftp://i"`:           func(o *service.Options) { o.Issuer = "ftp://i" },
+		`the issuer is "https:///a"`:        func(o *service.Options) { o.Issuer = "https:///a" },
+		`the issuer is "https://i?a"`:       func(o *service.Options) { o.Issuer = "https://i?a" },
+		`the issuer is "https://i#a"`:       func(o *service.Options) { o.Issuer = "https://i#a" },
+		`the issuer is "https://u:p@i"`:     func(o *service.Options) { o.Issuer = "https://u:p@i" },
+		`Claims has "exp"`:                  func(o *service.Options) { o.Claims = []string{"aud", "exp"} },
+		`Claims has ""`:                     func(o *service.Options) { o.Claims = []string{""} },
+		"Lifetime is 1ms, want 0 or at":     func(o *service.Options) { o.Lifetime = time.Millisecond },
+		"RequestTimeout is -1s, want 0 or":  func(o *service.Options) { o.RequestTimeout = -time.Second },
+		"RetryAfter is 1ms, want 0 or":      func(o *service.Options) { o.RetryAfter = time.Millisecond },
+		"HealthInterval is -1s, want 0 or":  func(o *service.Options) { o.HealthInterval = -time.Second },
+		"ShutdownTimeout is -1s, want 0 or": func(o *service.Options) { o.ShutdownTimeout = -time.Second },
+		"MaxIdle are -1, 64 and 1024, want": func(o *service.Options) { o.MaxBody = -1 },
+		"are 65536, -1 and 1024, want 0 or": func(o *service.Options) { o.MaxInFlight = -1 },
 	} {
 		_, err := service.New(ring, fake, func(o *service.Options) { o.Issuer = issuer }, change)
 		if err == nil || !strings.HasPrefix(err.Error(), "service: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
+	}
+	if _, err := service.New(ring, fake, func(o *service.Options) { o.Issuer, o.MaxIdle = issuer, -1 }); err == nil {
+		t.Error("New took a negative MaxIdle")
 	}
 	if _, err := service.New(nil, fake, func(o *service.Options) { o.Issuer = issuer }); err == nil {
 		t.Error("New took a nil Ring")

@@ -1,10 +1,8 @@
 package service
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -34,13 +31,21 @@ var own = map[string]bool{"iss": true, "iat": true, "exp": true, "jti": true}
 type refusal struct {
 	kind   kind
 	status int
+	oauth  string // the error of RFC 6749 section 5.2; empty: by status
 	text   string // for the client
 	err    error  // for the log; it says nothing about the claims
+}
+
+// refuseRequest returns the refusal of a request that is not as it should be.
+func refuseRequest(format string, args ...any) *refusal {
+	return &refusal{kind: badRequest, status: http.StatusBadRequest, text: fmt.Sprintf(format, args...)}
 }
 
 // code is the error of RFC 6749 section 5.2.
 func (f *refusal) code() string {
 	switch {
+	case f.oauth != "":
+		return f.oauth
 	case f.status == http.StatusServiceUnavailable:
 		return "temporarily_unavailable"
 	case f.status >= 500:
@@ -51,18 +56,23 @@ func (f *refusal) code() string {
 	return "invalid_request"
 }
 
+// refuse answers a request that gets no token.
+func (s *Service) refuse(w http.ResponseWriter, refused *refusal) {
+	s.metrics.failures[refused.kind].Add(1)
+	note(w, slog.String("failure", refused.kind.String()))
+	if refused.err != nil {
+		note(w, slog.Any("error", refused.err))
+	}
+	if refused.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", strconv.Itoa(int(s.opts.RetryAfter/time.Second)))
+	}
+	writeError(w, refused.status, refused.code(), refused.text)
+}
+
 func (s *Service) serveToken(w http.ResponseWriter, r *http.Request) {
 	token, refused := s.token(w, r)
 	if refused != nil {
-		s.metrics.failures[refused.kind].Add(1)
-		note(w, slog.String("failure", refused.kind.String()))
-		if refused.err != nil {
-			note(w, slog.Any("error", refused.err))
-		}
-		if refused.status == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", strconv.Itoa(int(s.opts.RetryAfter/time.Second)))
-		}
-		writeError(w, refused.status, refused.code(), refused.text)
+		s.refuse(w, refused)
 		return
 	}
 	s.metrics.issued.Add(1)
@@ -75,13 +85,18 @@ func (s *Service) serveToken(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Service) token(w http.ResponseWriter, r *http.Request) (string, *refusal) {
-	body, refused := s.readBody(w, r)
+	body, isForm, refused := s.readBody(w, r)
 	if refused != nil {
 		return "", refused
 	}
-	claims, err := s.parseClaims(body)
-	if err != nil {
-		return "", &refusal{kind: badRequest, status: http.StatusBadRequest, text: err.Error()}
+	var claims jwt.MapClaims
+	if isForm {
+		claims, refused = s.parseForm(r, body)
+	} else {
+		claims, refused = s.parseJSON(body)
+	}
+	if refused != nil {
+		return "", refused
 	}
 	if s.opts.Authorize != nil {
 		if err := s.opts.Authorize(r, claims); err != nil {
@@ -89,10 +104,10 @@ func (s *Service) token(w http.ResponseWriter, r *http.Request) (string, *refusa
 		}
 	}
 	if sub, ok := claims["sub"].(string); !ok || sub == "" {
-		return "", &refusal{kind: badRequest, status: http.StatusBadRequest, text: `the claim "sub" is required, as a string that is not empty`}
+		return "", refuseRequest(`the claim "sub" is required, as a string that is not empty`)
 	}
 
-	// A queue would only make callers wait for what they then get too late.
+	// There is no queue, because what waits in one is answered too late.
 	select {
 	case s.signing <- struct{}{}:
 		defer func() { <-s.signing }()
@@ -106,112 +121,35 @@ func (s *Service) token(w http.ResponseWriter, r *http.Request) (string, *refusa
 	claims["jti"] = rand.Text()
 	ctx, cancel := context.WithTimeout(r.Context(), s.opts.RequestTimeout)
 	defer cancel()
-	token, err := s.ring.Sign(ctx, claims)
+	spanned, end := s.opts.StartSpan(ctx, "sign token")
+	token, err := s.ring.Sign(spanned, claims)
+	end(err)
 	if err != nil {
 		return "", s.signFailure(r.Context(), ctx, err)
 	}
 	return token, nil
 }
 
-func (s *Service) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+func (s *Service) readBody(w http.ResponseWriter, r *http.Request) (body []byte, isForm bool, refused *refusal) {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || mediaType != "application/json" {
-		return nil, &refusal{kind: mediaTypeKind, status: http.StatusUnsupportedMediaType, text: "the Content-Type is not application/json"}
+	isForm = mediaType == "application/x-www-form-urlencoded"
+	if err != nil || mediaType != "application/json" && !isForm {
+		return nil, false, &refusal{kind: mediaTypeKind, status: http.StatusUnsupportedMediaType, text: "the Content-Type is not application/json or application/x-www-form-urlencoded"}
 	}
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return nil, &refusal{kind: mediaTypeKind, status: http.StatusUnsupportedMediaType, text: "a Content-Encoding is not supported"}
+		return nil, false, &refusal{kind: mediaTypeKind, status: http.StatusUnsupportedMediaType, text: "a Content-Encoding is not supported"}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.opts.MaxBody))
+	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, s.opts.MaxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, &refusal{kind: tooLong, status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("the body has more than %d bytes", s.opts.MaxBody)}
+		return nil, false, &refusal{kind: tooLong, status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("the body has more than %d bytes", s.opts.MaxBody)}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, &refusal{kind: badRequest, status: http.StatusRequestTimeout, text: "the body did not arrive in time", err: err}
+		return nil, false, &refusal{kind: badRequest, status: http.StatusRequestTimeout, text: "the body did not arrive in time", err: err}
 	}
 	if err != nil {
-		return nil, &refusal{kind: badRequest, status: http.StatusBadRequest, text: "the body cannot be read", err: err}
+		return nil, false, &refusal{kind: badRequest, status: http.StatusBadRequest, text: "the body cannot be read", err: err}
 	}
-	return body, nil
-}
-
-// parseClaims reads the claims of a request. Its errors are for the caller to read.
-func (s *Service) parseClaims(body []byte) (jwt.MapClaims, error) {
-	// encoding/json would let both pass, and change what was meant.
-	if !utf8.Valid(body) {
-		return nil, errors.New("the body is not UTF-8")
-	}
-	if err := json.Unmarshal(body, new(map[string]any)); err != nil {
-		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-			return nil, fmt.Errorf("the body is not JSON: %w", syntax)
-		}
-		if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && strings.HasPrefix(mismatch.Value, "number ") {
-			return nil, errors.New("the body has a number that is out of range") // for most verifiers
-		}
-		return nil, errors.New("the body is not a JSON object")
-	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber() // an integer over 2^53 would lose digits as a float64
-	if brace, err := dec.Token(); err != nil || brace != json.Delim('{') {
-		return nil, errors.New("the body is not a JSON object")
-	}
-	claims := jwt.MapClaims{}
-	for dec.More() {
-		token, err := dec.Token()
-		name, ok := token.(string)
-		if err != nil || !ok {
-			return nil, errors.New("the body is not a JSON object")
-		}
-		var value any
-		if err := dec.Decode(&value); err != nil {
-			return nil, fmt.Errorf("the claim %s cannot be read", quote(name))
-		}
-		_, twice := claims[name]
-		switch {
-		case own[name]:
-			return nil, fmt.Errorf("the claim %s is set by the service", quote(name))
-		case !s.allowed[name]:
-			return nil, fmt.Errorf("the claim %s is not allowed", quote(name))
-		case twice:
-			return nil, fmt.Errorf("the claim %s is there twice", quote(name))
-		}
-		claims[name] = value
-	}
-	return claims, checkTypes(claims)
-}
-
-// checkTypes checks the claims to which RFC 7519 section 4.1 gives a type, lest there
-// be tokens that no verifier can read.
-func checkTypes(claims jwt.MapClaims) error {
-	if aud, ok := claims["aud"]; ok && !isAudience(aud) {
-		return errors.New(`the claim "aud" is not a string or an array of strings`)
-	}
-	if nbf, ok := claims["nbf"]; ok {
-		if _, ok := nbf.(json.Number); !ok {
-			return errors.New(`the claim "nbf" is not a number`)
-		}
-	}
-	return nil
-}
-
-func isAudience(v any) bool {
-	list, ok := v.([]any)
-	if !ok {
-		list = []any{v}
-	}
-	for _, v := range list {
-		if s, ok := v.(string); !ok || s == "" {
-			return false
-		}
-	}
-	return len(list) > 0
-}
-
-// quote quotes what a stranger wrote, and not at any length.
-func quote(name string) string {
-	if len(name) > 40 {
-		name = strings.ToValidUTF8(name[:40], "") + "..."
-	}
-	return strconv.Quote(name)
+	return body, isForm, nil
 }
 
 // signFailure says what an error of the Ring means to the client.
@@ -224,7 +162,7 @@ func (s *Service) signFailure(client, ctx context.Context, err error) *refusal {
 	case s.noteThrottle(err):
 		return unavailable(throttled, "the signing service is busy")
 	case client.Err() != nil:
-		return unavailable(canceled, "the request was canceled") // nobody reads this
+		return unavailable(canceled, "the request was canceled") // the client is gone
 	case ctx.Err() != nil:
 		return unavailable(timeout, "signing took too long")
 	case errors.Is(err, kmssigner.ErrMessageLength):

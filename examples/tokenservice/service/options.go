@@ -1,0 +1,151 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/kmssign/kmssign/kmssigner"
+)
+
+// Options configures [New]. Issuer is required. The zero values of the others work.
+type Options struct {
+	// Issuer is the iss of every token, and the URL below which verifiers look
+	// for /.well-known/openid-configuration.
+	Issuer string
+
+	// Hosts are names, without a port, by which clients may address the service,
+	// besides the host of Issuer, localhost, and any IP address. The answer to a
+	// request with another Host is 421. This stops a web page that has its own
+	// name resolve to the service's address (DNS rebinding).
+	Hosts []string
+
+	// Claims are the names that a request may have besides sub. Nil means aud and
+	// scope. They cannot be iss, iat, exp and jti.
+	Claims []string
+
+	// Lifetime is the time from iat to exp, in whole seconds and at most the
+	// Ring's MaxLifetime. Zero means 15 minutes.
+	Lifetime time.Duration
+
+	// Authorize decides whether the request may have a token with the claims. It
+	// may change them, to make sub the name by which the caller is known, for
+	// example. If the request is a form, PostForm and BasicAuth of r have the
+	// client's credentials. The answer to an error is 403 with its text. Nil allows
+	// all requests and does not look at credentials.
+	Authorize func(r *http.Request, claims map[string]any) error
+
+	// MaxBody is the length in bytes of the longest body. Zero means 64 KiB.
+	MaxBody int64
+
+	// MaxInFlight is how many tokens are signed at a time. Zero means 64.
+	MaxInFlight int
+
+	// MaxIdle is how many connections Serve keeps open between two requests.
+	// Beyond that a connection is closed after its answer. Zero means 1024.
+	MaxIdle int
+
+	// RequestTimeout limits the signing of a token, and a health check. Zero means
+	// 5 seconds.
+	RequestTimeout time.Duration
+
+	// RetryAfter is what clients are told to wait with a 503, in whole seconds.
+	// Zero means 1 second.
+	RetryAfter time.Duration
+
+	// HealthInterval is how long the result of a health check is good for. Zero
+	// means 10 seconds.
+	HealthInterval time.Duration
+
+	// ShutdownTimeout is how long Serve waits for requests under way when it is
+	// told to end. Zero means 15 seconds.
+	ShutdownTimeout time.Duration
+
+	// SignerOptions are those of the Ring, for the health check. The health check
+	// names the key by its ARN, so a policy that demands an alias denies it.
+	SignerOptions []func(*kmssigner.Options)
+
+	// Middleware wraps the handler of all requests, to trace them for example. Nil
+	// means none.
+	Middleware func(http.Handler) http.Handler
+
+	// StartSpan is called before a token is signed. The signing uses the context
+	// that it returns, and end is called with the error of the signing, or nil.
+	// Nil means that nothing is called.
+	StartSpan func(ctx context.Context, name string) (spanned context.Context, end func(error))
+
+	// Logger is told of each request and each failure, and never of what is in a
+	// token. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Check returns the error that [New] would return for the options. It lets a program
+// refuse its flags before it does anything else.
+func (o Options) Check() error {
+	_, err := o.complete()
+	return err
+}
+
+// complete sets the defaults and returns the claims that a request may have. It returns an error for values out of range.
+func (o *Options) complete() (allowed map[string]bool, err error) {
+	// OpenID Connect Discovery section 2 wants https. Tests and the network of a
+	// single machine may use http.
+	u, err := url.Parse(o.Issuer)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.ContainsAny(o.Issuer, "?#") {
+		return nil, fmt.Errorf("the issuer is %q, want a URL with a host, and without a query and a fragment", o.Issuer)
+	}
+	if o.Claims == nil {
+		o.Claims = []string{"aud", "scope"}
+	}
+	if o.MaxBody == 0 {
+		o.MaxBody = 64 << 10
+	}
+	if o.MaxInFlight == 0 {
+		o.MaxInFlight = 64
+	}
+	if o.MaxIdle == 0 {
+		o.MaxIdle = 1024
+	}
+	if o.MaxBody < 0 || o.MaxInFlight < 0 || o.MaxIdle < 0 {
+		return nil, fmt.Errorf("the options MaxBody, MaxInFlight and MaxIdle are %d, %d and %d, want 0 or more", o.MaxBody, o.MaxInFlight, o.MaxIdle)
+	}
+	for _, d := range []struct {
+		name        string
+		value       *time.Duration
+		zero, least time.Duration
+	}{
+		{"Lifetime", &o.Lifetime, 15 * time.Minute, time.Second},
+		{"RequestTimeout", &o.RequestTimeout, 5 * time.Second, 1},
+		{"RetryAfter", &o.RetryAfter, time.Second, time.Second},
+		{"HealthInterval", &o.HealthInterval, 10 * time.Second, 1},
+		{"ShutdownTimeout", &o.ShutdownTimeout, 15 * time.Second, 1},
+	} {
+		if *d.value == 0 {
+			*d.value = d.zero
+		}
+		if *d.value < d.least {
+			return nil, fmt.Errorf("the option %s is %v, want 0 or at least %v", d.name, *d.value, d.least)
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Middleware == nil {
+		o.Middleware = func(h http.Handler) http.Handler { return h }
+	}
+	if o.StartSpan == nil {
+		o.StartSpan = func(ctx context.Context, _ string) (context.Context, func(error)) { return ctx, func(error) {} }
+	}
+	allowed = map[string]bool{"sub": true}
+	for _, name := range o.Claims {
+		if own[name] || name == "" {
+			return nil, fmt.Errorf("the option Claims has %q, which a request cannot have", name)
+		}
+		allowed[name] = true
+	}
+	return allowed, nil
+}
