@@ -30,9 +30,9 @@ type MAC interface {
 // for KMS, or that the MAC limits its calls. If the signature was checked and
 // is invalid, the error is [jwt.ErrSignatureInvalid] instead. golang-jwt's
 // parser wraps both in [jwt.ErrTokenSignatureInvalid], so use [errors.Is] with
-// ErrNotChecked to distinguish them. The error also wraps that of the MAC. A
-// token that is too long wraps kmssigner.ErrMessageLength and cannot be valid,
-// so test for that first.
+// ErrNotChecked to distinguish them. The error also wraps that of the MAC. The
+// error for a token that is too long wraps kmssigner.ErrMessageLength. Such a
+// token cannot be valid, so test for ErrMessageLength first.
 var ErrNotChecked = errors.New("signature not checked")
 
 // An hs is HMAC with one hash (RFC 7518 section 3.2). Its keys are MACs.

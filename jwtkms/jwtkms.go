@@ -61,10 +61,11 @@
 // Anyone who can send tokens to a verifier of HS256, HS384 or HS512 with a KMS
 // key can make it call KMS. The header and the length of the MAC are checked
 // before the call, but a forger gets these right. Each forged token then costs
-// one VerifyMac call for each key given to Keyfunc, and for an HMAC with
-// KeepAlias one more DescribeKey call. AWS charges for the calls, and they
-// count towards a request quota that all symmetric keys of the account in the
-// Region share. There are four ways to limit the cost:
+// one VerifyMac call for each key given to [SigningMethod.Keyfunc]. If such a
+// key is an HMAC with kmssigner.HMACOptions.KeepAlias, the token also costs one
+// DescribeKey call. AWS charges for the calls, and they count towards a request
+// quota that all symmetric keys of the account in the Region share. There are
+// four ways to limit the cost:
 //
 //   - Choose the key by the kid of the token, and give only that to Keyfunc.
 //   - Use [ValidateFirst], so that copies of an expired token make no call.
@@ -149,12 +150,12 @@ func (m *SigningMethod) Sign(signingString string, key any) ([]byte, error) {
 // calls KMS only if key is a MAC with a key in KMS.
 //
 // If key does not fit the method, the error wraps [jwt.ErrInvalidKeyType]. If
-// the signature is invalid, the error is that of golang-jwt's method of the
-// same name: [jwt.ErrECDSAVerification] for the ES methods,
-// [rsa.ErrVerification] for the RS and PS methods, [jwt.ErrEd25519Verification]
-// for EdDSA and Ed25519, and [jwt.ErrSignatureInvalid] for the HS and ML-DSA
-// methods. If a MAC could not check the signature, the error wraps
-// [ErrNotChecked].
+// the signature is invalid, the error is jwt.ErrECDSAVerification for the ES
+// methods, rsa.ErrVerification for the RS and PS methods,
+// jwt.ErrEd25519Verification for EdDSA and Ed25519, and jwt.ErrSignatureInvalid
+// for the HS and ML-DSA methods. These are the errors of golang-jwt's own
+// methods, where it has them. If a MAC could not check the signature, the error
+// wraps [ErrNotChecked].
 func (m *SigningMethod) Verify(signingString string, sig []byte, key any) error {
 	if m.isZero() {
 		return errNoMethod

@@ -44,7 +44,7 @@ var (
 
 	// ErrAnswerTooLarge is returned when the endpoint answers with more than 64
 	// KiB, counted after decompression. KMS's answers are smaller, so the
-	// answer is from something else. No more than that is read.
+	// answer is from something else. No more than 64 KiB are read.
 	ErrAnswerTooLarge = answerlimit.ErrTooLarge
 )
 

@@ -224,9 +224,9 @@ func (k *hmacKey) generate(ctx context.Context, msg []byte) ([]byte, error) {
 // Verify makes one VerifyMac call, for which AWS charges. If the length of mac
 // is not Size, Verify returns false without a call. It returns
 // [ErrMessageLength], without a call, if msg is empty or longer than 4096
-// bytes. It returns [ErrKeyChanged] or [ErrBadSignature] if the answer is not
-// by the pinned key and its algorithm, and the SDK's error if KMS could not be
-// asked or refused.
+// bytes. It returns [ErrKeyChanged] if the answer is from another key,
+// [ErrBadSignature] if it is for another algorithm, and the SDK's error if KMS
+// refuses or cannot be reached.
 //
 // Only KMS knows the key, so Verify cannot check the answer. An endpoint that
 // is not KMS, or one that confuses its answers, can make Verify return true for

@@ -19,27 +19,27 @@
 //     by any SHA-2 or SHA-3 hash (see "Hashes of ECDSA keys" below). Sign, but
 //     not SignMessage, also accepts nil options if the digest has 32 bytes for
 //     P-256 and secp256k1, 48 for P-384 or 64 for P-521. All other keys need
-//     options. Signatures are DER, as elsewhere in the standard library, and S
-//     may be in the upper half of its range. Package derconv converts them to
-//     other forms. Package jwtkms does so in golang-jwt tokens.
+//     options. Signatures are DER, as those of crypto/ecdsa are, and S may be
+//     in the upper half of its range. Package derconv converts them to other
+//     forms. Package jwtkms does so in golang-jwt tokens.
 //   - Ed25519 keys sign with pure Ed25519 (RFC 8032). The options must have
 //     HashFunc 0, such as crypto.Hash(0) or &ed25519.Options{}. Messages have 1
 //     to 4096 bytes. KMS does not implement Ed25519ctx, and its Ed25519ph
 //     hashes the digest one more time than other implementations do, so both
 //     are refused.
 //   - ML-DSA-44, ML-DSA-65 and ML-DSA-87 keys sign with pure, hedged ML-DSA
-//     (FIPS 204). The options must have HashFunc 0. The Options of
-//     filippo.io/mldsa may have a context string. With the options MLDSAMu of
-//     filippo.io/mldsa/mldsacrypto, Sign takes mu in place of the message: the
-//     64-byte hash of the public key, the context and the message (FIPS 204
-//     section 6.2).
+//     (FIPS 204). The options must have HashFunc 0. The options may be the
+//     *mldsa.Options of filippo.io/mldsa, which may have a context string. With
+//     the options MLDSAMu of filippo.io/mldsa/mldsacrypto, Sign takes mu in
+//     place of the message: the 64-byte hash of the public key, the context and
+//     the message (FIPS 204 section 6.2).
 //
-// A Signer also implements crypto.SignerOpts. Its [Signer.HashFunc] is the hash
-// that goes with its key, so a Signer can be passed as its own options.
+// A Signer also implements [crypto.SignerOpts]. [Signer.HashFunc] returns the
+// hash that goes with the key, so a Signer can be passed as its own options.
 //
 // An HMAC key has no public key and is not a crypto.Signer. Use [NewHMAC] for
-// it. New returns [ErrUnsupportedKey] for HMAC keys and for all other types of
-// key.
+// it. [New] returns [ErrUnsupportedKey] for HMAC keys and for every other type
+// of key that is not in this list.
 //
 // # Hashes of ECDSA keys
 //
@@ -72,18 +72,20 @@
 //
 // # The key is pinned
 //
-// [New] keeps the public key together with the ARN of its key, and all requests
-// name that ARN. If an alias is later pointed to another key, existing Signers
-// keep the old key. To follow the alias, make a new Signer.
+// [New] keeps the public key together with the ARN of its key. All requests
+// name that ARN, except with [Options.KeepAlias]. If an alias is later pointed
+// to another key, existing Signers keep the old key. With KeepAlias, they fail
+// with [ErrKeyChanged]. To follow the alias, make a new Signer.
 //
 // # What is checked
 //
 // A request that KMS would refuse, or would answer with another kind of
 // signature than the options ask for, is refused without a call. Every answer
 // is checked: it must name the pinned key and the algorithm, have the right
-// form, and verify with the public key. There is one exception. A signature
+// form, and verify with the public key. There are two exceptions. A signature
 // over a mu that the caller computed cannot be verified, because the message is
-// unknown.
+// unknown. Other signatures are not verified with [Options.SkipVerification],
+// unless that option says otherwise.
 //
 // # Cancellation
 //
@@ -147,18 +149,19 @@ type Options struct {
 	// callers of a crypto.Signer cannot pass a context. Zero means ten seconds,
 	// which leaves room for the three attempts of the default retryer and for
 	// its pauses of up to two and up to four seconds. Package kmsclient
-	// describes how to choose both. A negative Timeout means no limit.
+	// describes how to choose the timeout and the pauses. A negative Timeout
+	// means no limit.
 	Timeout time.Duration
 
-	// PreferRaw is for RSA and ECDSA keys. It makes SignMessage send the
-	// message itself (MessageType RAW) if KMS accepts it, which is for 1 to
-	// 4096 bytes. Some IAM policies with kms:MessageType and some emulators
-	// require that. Other messages of these keys, and the digests given to
-	// Sign, are sent as digests (MessageType DIGEST). If PreferRaw is false,
-	// all are. The signatures are the same. PreferRaw has no effect on Ed25519
-	// keys, which always use RAW, or on ML-DSA keys. ML-DSA keys use RAW for
-	// messages of 1 to 4096 bytes without a context, and EXTERNAL_MU for all
-	// others.
+	// PreferRaw is for RSA and ECDSA keys. It makes SignMessage send a message
+	// of 1 to 4096 bytes itself (MessageType RAW) unless the digest must be
+	// fitted. Some IAM policies with kms:MessageType and some emulators require
+	// that. Longer and empty messages, and the digests given to Sign, are sent
+	// as digests (MessageType DIGEST). If PreferRaw is false, all messages of
+	// these keys are sent as digests. The signatures are the same. PreferRaw
+	// has no effect on Ed25519 keys, which always use RAW, or on ML-DSA keys.
+	// ML-DSA keys use RAW for messages of 1 to 4096 bytes without a context,
+	// and EXTERNAL_MU for all others.
 	PreferRaw bool
 
 	// KeepAlias makes every request name the key by the key ID that was given
@@ -169,10 +172,11 @@ type Options struct {
 	KeepAlias bool
 
 	// SkipVerification turns off the verification of each signature with the
-	// public key. Verification takes little time compared with the call, most
-	// with a P-521 key ("go test -run '^$' -bench Sign ./kmssigner" measures
-	// it). The presence, length and encoding of a signature are still checked,
-	// and ML-DSA signatures with a context are still verified.
+	// public key. Verification takes little time compared with the call. It
+	// takes longest with a P-521 key ("go test -run '^$' -bench Sign
+	// ./kmssigner" measures it). The presence, length and encoding of a
+	// signature are still checked. ML-DSA signatures with a context and ECDSA
+	// signatures over a fitted digest are still verified.
 	SkipVerification bool
 
 	// ClientOptions are passed to every call of the client, after the client's

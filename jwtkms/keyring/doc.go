@@ -1,11 +1,12 @@
-// Package keyring lets an issuer of JWTs change its KMS key without a token
-// that fails.
+// Package keyring lets an issuer of JWTs change its KMS key without failing the
+// verification of any token.
 //
-// KMS does not rotate asymmetric keys: rotation is a new key and a moved alias.
-// What goes wrong by hand is timing. Verifiers cache the issuer's public keys,
-// and a token signed with a key that they have not fetched yet fails. A [Ring]
-// waits with a new key until every verifier must have it, and publishes an old
-// one until its last token has expired.
+// KMS does not rotate asymmetric keys. To rotate one, an operator makes a new
+// key and points an alias to it. The timing is easy to get wrong by hand.
+// Verifiers cache the issuer's public keys, and a token signed with a key that
+// they have not fetched yet fails. A [Ring] publishes a new key at once, but
+// signs with it only when every verifier must have fetched it. It publishes an
+// old key until the last token signed with it has expired.
 //
 //	ring, err := keyring.New(ctx, client, "alias/jwt")
 //	...
@@ -14,11 +15,15 @@
 //	...
 //	compact, err := ring.Sign(r.Context(), claims)
 //
-// A Ring signs with the key behind one alias and publishes the keys behind it
-// and behind two more, by default the same name with "-next" and "-prev"
-// appended. The aliases are the only state: any number of issuers that read
-// them agree, without talking to one another, and after any restart. [Rotate]
-// moves the aliases, one step at a time:
+// A Ring signs with the key behind one alias, the signing alias. It publishes
+// that key and the keys behind two more aliases, the next alias and the
+// previous alias. By default their names are that of the signing alias with
+// "-next" and "-prev" appended. The aliases and the issuers that read them are
+// called a ring. The aliases are the only state. Issuers that read them agree
+// on the keys, without talking to one another and also after a restart.
+// [Rotate] takes one step of a rotation, which moves the aliases. Each line
+// below has a state, what the aliases name in it, a step that can be taken, and
+// what that step does. A is the old key and B the new one:
 //
 //	at rest    all three name A           prepare  makes B;      jwt-next -> B
 //	prepared   jwt-next names B           promote                jwt      -> B
@@ -26,98 +31,124 @@
 //	                                      rollback instead:      jwt      -> A
 //	rolled back  jwt-next names B         retire   disables B;   jwt-next -> A
 //
-// [Revoke] takes a compromised key out of use. [Advance] takes the step that is
-// due, for a cron. [Inspect] says where a rotation is.
+// Two more steps are [Revoke], which takes a compromised key out of use, and
+// [Advance], which takes the step that is due, so that a cron job can rotate
+// the key. [Inspect] reports how far a rotation is. The program examples/rotate
+// takes the steps from a command line.
 //
 // # Assumptions
 //
-//   - All issuers of a ring have the same [Options] and permissions, and so
-//     have those who rotate its key the same [Timing].
-//   - Every issuer runs [Ring.Run], and completes a refresh at least every
-//     RefreshInterval + F, where F = PropagationDelay - RefreshInterval -
-//     MaxAge - Slack. Run refreshes every RefreshInterval and, after a failure,
-//     every eighth of it, so F is a tolerance for outages. It is zero by
-//     default.
-//   - Verifiers keep a JWKS no longer than its max-age says. For those that
-//     keep it longer choose a longer MaxAge.
-//   - KMS shows a change everywhere, each alias and ListAliases on its own,
-//     within K, and clocks differ by at most c, with K + c at most half of
-//     Slack. The other half is the longest time that a refresh may take.
-//   - Issuers can read a key, and sign with it, from the moment that an alias
-//     of the ring names it. If they could not for a time, point its aliases to
-//     it again after mending it, so that the delays begin anew.
+//   - All issuers of a ring have the same [Options] and the same permissions.
+//     Whoever rotates the key uses the same [Timing] as the issuers.
+//   - Every issuer runs [Ring.Run] and completes a refresh at least once in
+//     each RefreshInterval + F. F is how late a refresh may be, for example
+//     because of an outage of KMS. It is PropagationDelay - RefreshInterval -
+//     MaxAge - Slack, which is zero by default. To tolerate outages, choose a
+//     longer PropagationDelay. Ring.Run refreshes every RefreshInterval, and
+//     more often after a failure.
+//   - Verifiers cache a JWKS no longer than its max-age says. If some verifiers
+//     cache it longer, choose a MaxAge of at least that time.
+//   - KMS shows a change everywhere within a time K. Until then, some calls see
+//     the change and others do not. The clocks of issuers, operators and KMS
+//     differ by at most a time c. K + c is at most half of Slack. The other
+//     half of Slack is the longest time that a refresh may take.
+//   - Issuers can read a key and sign with it as soon as an alias of the ring
+//     names it. If they could not, for example because of the key policy,
+//     correct that first. Then point the aliases of the key to it again, so
+//     that the delays start again.
 //
 // # Properties
 //
-// Under these assumptions:
+// A key has propagated when an alias of the ring has named it for
+// PropagationDelay, so that every verifier must have fetched it. A token lives
+// until it expires. The hold time is how long the tokens of a replaced key may
+// live (see "Time constants"). Under the assumptions above:
 //
-//  1. No token fails. Every JWKS that any issuer serves, for as long as a
-//     verifier may use it, has the key of every token that any issuer has
-//     signed and that lives. The exceptions are tokens of a revoked key, tokens
-//     signed when no propagated key could sign, which is logged and told to
-//     [Options.OnChange], and steps taken with [RotateOptions.Force].
-//  2. Signing goes on. While a key that an alias of the ring names, that is not
-//     revoked and that has propagated can sign, Sign succeeds. Calls under way
-//     when KMS refuses a key for the first time may each pay another call.
-//  3. Nothing stays. A key that no alias names is unpublished at the first
-//     refresh after the hold time and after its last token has expired. A
-//     revoked key leaves the JWKS within RefreshInterval + Slack at every
-//     issuer whose refreshes succeed, and does not sign after KMS shows it as
-//     disabled.
-//  4. Operators do no harm. Any steps without Force, taken by any number of
-//     operators at once, delayed up to their deadline of 30 seconds, killed at
-//     any call and taken again, keep the first two properties, disable no key
-//     that signs or whose tokens live, and delete no alias. At worst a key is
-//     left that was made and never named. Its tag tells it.
-//  5. Hands do no harm. Issuers that run throughout keep the first two
-//     properties whatever aliases somebody moves, in any order and at any pace.
-//     Issuers that start meanwhile keep them if moves are RefreshInterval +
-//     Slack apart, and if an alias taken off a key whose tokens live leaves
-//     another that has named the key for Slack.
-//  6. A side alias does no harm. Whatever KMS answers about the next and the
-//     previous alias and about Others, that they are missing, denied, disabled,
-//     pending deletion or of another type, issuers start and sign. Only while
-//     KMS does not answer does New fail.
+//  1. No token fails. As long as a verifier may use a JWKS of any issuer, that
+//     JWKS has the key of every living token of every issuer. There are three
+//     exceptions: tokens of a revoked key, tokens signed while no propagated
+//     key can sign, and steps taken with [RotateOptions.Force]. When an issuer
+//     changes over to a key that has not propagated, it logs that and calls
+//     [Options.OnChange].
+//  2. Signing goes on. [Ring.Sign] succeeds as long as KMS signs with at least
+//     one key that the signing, the previous or the next alias names, that is
+//     not revoked, and that has propagated. When KMS begins to refuse a key,
+//     each Sign under way may need an additional call to KMS.
+//  3. Old keys leave. If no alias names a key, an issuer stops publishing it
+//     at the first complete refresh after the hold time has passed and the
+//     last token that the issuer signed with the key has expired. The hold
+//     time begins when the issuer first sees that no alias names the key and
+//     that every issuer has another key to sign with. Every issuer whose
+//     refreshes succeed stops publishing a revoked key within RefreshInterval
+//     + Slack. A revoked key does not sign once KMS shows it as disabled.
+//  4. Steps do no harm. Steps without Force keep properties 1 and 2, even if
+//     several operators take steps at once, if a step is slow, or if a step is
+//     killed at any call and taken again. A step stops itself after 30
+//     seconds. Steps other than Revoke never disable a key that signs or whose
+//     tokens live. No step deletes an alias. At worst, a step that is killed
+//     leaves a key that no alias names. [RotateOptions.Leftovers] finds such
+//     keys by their tag.
+//  5. Moving aliases by hand does no harm. Issuers that run throughout keep
+//     properties 1 and 2 whichever aliases are moved, in any order and at any
+//     pace. Issuers that start in the meantime keep them under two conditions.
+//     Any two moves are at least RefreshInterval + Slack apart. An alias is
+//     moved away from a key whose tokens live only if another alias of the
+//     ring has named that key for at least Slack.
+//  6. The other aliases do no harm. Issuers start and sign even if KMS answers
+//     that the next alias, the previous alias or one of [Options.Others] does
+//     not exist, or that its key is denied, disabled, pending deletion or of
+//     an unsupported type. [New] fails because of one of these only if KMS
+//     does not answer, or answers with another error, such as throttling.
 //
 // # Time constants
 //
-//   - A key signs once an alias of the ring has named it for PropagationDelay,
-//     by KMS's own dates. Until then the Ring signs with the first key behind
-//     the signing, the previous and the next alias that has propagated, or else
-//     with the key that it has.
-//   - Within PropagationDelay - MaxAge every issuer acts on a move. Add
-//     MaxLifetime, and the tokens of the key that was replaced have expired.
-//     This hold time is what Retire waits for, and what an issuer publishes a
-//     key for that no alias names.
-//   - Steps that must not meet are kept apart by Slack + 30 seconds. For that
-//     long before Retire may be taken Rollback is refused.
-//   - MaxAge is announced to verifiers while the last complete refresh began at
-//     most RefreshInterval + F ago. After that max-age shrinks.
-//   - Slack is a minute by default. If KMS is later than half a minute tokens
-//     may fail: AWS says that changes of aliases can take several minutes to be
-//     seen everywhere. With a Slack of ten minutes each step waits nine minutes
-//     longer.
+//   - A key has propagated when an alias of the ring has named it for
+//     PropagationDelay, by the dates that KMS keeps. The Ring signs with the
+//     key of the signing alias if that has propagated, or else with that of the
+//     previous alias, or else with that of the next alias. If none of them has
+//     propagated, the Ring goes on signing with the same key as before. A Ring
+//     that has just started then signs with the key that an alias has named
+//     longest.
+//   - Every issuer acts on a moved alias within PropagationDelay - MaxAge. The
+//     hold time is PropagationDelay - MaxAge + MaxLifetime. When it has passed,
+//     all tokens of the replaced key have expired. Retire waits for the hold
+//     time after Promote or Rollback. An issuer publishes a key that no alias
+//     names for the hold time. By default, PropagationDelay is 11 minutes and
+//     the hold time is 66 minutes.
+//   - Steps that must not overlap are kept apart by Slack + 30 seconds.
+//     Rollback is refused from Slack + 30 seconds before Retire may be taken.
+//   - The max-age of the JWKS is MaxAge if the last complete refresh began at
+//     most RefreshInterval + F ago. After that, the max-age shrinks to no less
+//     than five seconds.
+//   - Slack is one minute by default, half of which is for KMS to show a change
+//     everywhere. If KMS takes longer, tokens may fail. AWS says that a moved
+//     alias can take several minutes to be seen everywhere. A Slack of ten
+//     minutes allows for that, and makes each step wait nine minutes longer.
 //
-// # What cannot be had
+// # Limitations
 //
-//   - An issuer that starts between hand moves that are seconds apart may lose
-//     tokens: nobody can tell it of a key that an alias has named in between.
-//   - When KMS refuses a key, as many calls may fail once as were under way.
+//   - If aliases are moved by hand within seconds, tokens may fail at an issuer
+//     that starts in between. KMS does not say which keys an alias named
+//     before, so that issuer does not publish them.
+//   - When KMS begins to refuse a key, all Sign calls to KMS with that key that
+//     are under way may fail. [Ring.Sign] then signs with another key.
 //   - A Prepare or Revoke that is interrupted right after it made a key leaves
 //     that key behind, because CreateKey cannot be repeated safely.
-//   - Revoke without another key that has propagated fails tokens at verifiers
-//     that do not have the new key yet. Keep one prepared: see
-//     [RotateOptions.Standby].
-//   - Issuers do not see that a key of another account is revoked, nor since
-//     when its alias names it, because ListAliases does not go there.
+//   - If no other key has propagated when the signing key is revoked, new
+//     tokens fail at verifiers that have not fetched the replacement yet. To
+//     avoid this, always keep a key prepared. [RotateOptions.Standby] does so.
+//   - ListAliases does not work across accounts. Issuers therefore cannot see
+//     whether a key of another account is revoked, or since when an alias has
+//     named it.
 //
 // # Cost and permissions
 //
 // A refresh makes one GetPublicKey call for each alias and one ListAliases call
-// for each key. Before another key becomes the signing key it makes a dry run
-// of Sign. A token is one Sign call. The permissions are kms:GetPublicKey and
-// kms:Sign on the keys, and kms:ListAliases. Without the last, a Ring that was
-// just started has to trust that its signing key has propagated, counts for
-// other keys from when it first sees them, and does not see that a key is
-// revoked.
+// for each key. Before a refresh changes the signing key, it makes a dry run: a
+// Sign call for which KMS makes no signature. Each token costs one Sign call.
+// An issuer needs kms:GetPublicKey and kms:Sign on the keys, and
+// kms:ListAliases. Without kms:ListAliases, a Ring assumes that the keys that
+// it finds when it starts have propagated. It counts the PropagationDelay of a
+// later key from the refresh that first finds it. It does not see that a key is
+// revoked. Without ListAliases, no step of Rotate works either.
 package keyring

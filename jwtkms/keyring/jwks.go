@@ -20,9 +20,10 @@ const leastMaxAge = 5 * time.Second
 
 // ServeHTTP serves the public keys as a JSON Web Key Set (RFC 7517 section
 // 8.5.2) to GET and HEAD requests, with an ETag and a Cache-Control. The
-// max-age is [Timing.MaxAge], on which the timing of a rotation rests. It
-// shrinks, to no less than five seconds, while refreshes fail for longer than
-// PropagationDelay allows, so that an issuer that is cut off from KMS does not
+// max-age is [Timing.MaxAge]. The timing of a rotation depends on it, so
+// proxies must not make it longer. If refreshes have failed for longer than
+// PropagationDelay allows (see "Time constants"), the max-age shrinks to no
+// less than five seconds, so that an issuer that is cut off from KMS does not
 // spread an old set for long. Access-Control-Allow-Origin lets the scripts of
 // any web page read the keys, which are public. ServeHTTP makes no call.
 func (r *Ring) ServeHTTP(w http.ResponseWriter, req *http.Request) {

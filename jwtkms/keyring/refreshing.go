@@ -14,12 +14,13 @@ import (
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
-// Run refreshes every [Timing.RefreshInterval] until ctx ends, and returns why
-// it ended. The first refresh is made one interval after the call. The interval
-// is shortened by a random part of up to a tenth, so that issuers that start
-// together do not ask KMS together for ever. After a refresh that failed Run
-// tries again after an eighth of the interval, eight times, and then after each
-// interval. Failures are logged.
+// Run refreshes every [Timing.RefreshInterval] until ctx ends, and returns the
+// cause of that, as context.Cause does. The first refresh is made one interval
+// after the call. The interval is shortened by a random part of up to a tenth,
+// so that issuers that start together do not ask KMS together for ever. After
+// each of the first eight failures in a row, Run tries again after an eighth of
+// the interval. After further failures, it waits the whole interval. Failures
+// are logged.
 func (r *Ring) Run(ctx context.Context) error {
 	jittered := func(d time.Duration) time.Duration { return d - r.jitter(d/10) }
 	wait, failed := jittered(r.opts.RefreshInterval), 0
@@ -47,10 +48,12 @@ func (r *Ring) Run(ctx context.Context) error {
 
 // Refresh looks at the aliases once and changes the keys accordingly. It makes
 // one GetPublicKey call for each alias, one ListAliases call for each key, and,
-// before another key becomes the signing key, a dry run of Sign. What it cannot
-// learn stays as it was, and is in the error. One refresh is made at a time; a
-// second waits for the first. Sign and Keyfunc do not wait for either, unless
-// KMS has just refused to sign with every key.
+// before another key becomes the signing key, a dry run of Sign. If Refresh
+// cannot learn something, it keeps what it knew before and returns an error. A
+// refresh fails if it takes longer than half of [Timing.Slack]. Only one
+// refresh is made at a time, and a second one waits for the first. Keyfunc
+// never waits for a refresh. Sign waits only if every key is revoked, or if KMS
+// has just refused to sign with every key that has propagated.
 func (r *Ring) Refresh(ctx context.Context) error {
 	return r.refresh(ctx, time.Time{})
 }

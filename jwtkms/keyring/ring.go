@@ -21,8 +21,9 @@ import (
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
-// Client is the part of the KMS API that a [Ring] calls. *kms.Client and
-// *kmstest.KMS satisfy it. It must be safe for concurrent use, as they are.
+// Client is the part of the KMS API that a [Ring] calls. *kms.Client,
+// *multiregion.Client and *kmstest.KMS implement it. Implementations must be
+// safe for concurrent use.
 type Client interface {
 	kmssigner.Client
 	ListAliases(context.Context, *kms.ListAliasesInput, ...func(*kms.Options)) (*kms.ListAliasesOutput, error)
@@ -39,14 +40,16 @@ type Options struct {
 	Next, Previous string
 
 	// Others are further keys or aliases to publish, such as those of another
-	// issuer with the same tokens. The Ring never signs with them.
+	// issuer whose tokens the same verifiers accept. The Ring never signs with
+	// them.
 	Others []string
 
 	// Method picks the algorithm for a public key. Nil means jwtkms.MethodFor.
 	Method func(crypto.PublicKey) (*jwtkms.SigningMethod, error)
 
 	// SignerOptions are passed to kmssigner.New for every key. KeepAlias and
-	// PublicKey have no effect: the aliases move, and the Ring must see where.
+	// PublicKey have no effect, because the Ring must see which key an alias
+	// names.
 	SignerOptions []func(*kmssigner.Options)
 
 	// OnRefresh is called after each refresh that Run, Refresh or Sign makes,
@@ -120,7 +123,9 @@ type member struct {
 	idle     time.Time // since when other issuers have had reason to leave it; zero: they may sign with it
 }
 
-// Key is one key of a [Ring].
+// Key is one key of a [Ring]. KID is its RFC 7638 thumbprint, as
+// jwtkms.Thumbprint returns it, and Alg is the algorithm of its tokens, such as
+// "ES256".
 type Key struct {
 	KeyARN string
 	KID    string
@@ -135,15 +140,17 @@ func (m *member) key() Key {
 	return Key{KeyARN: m.signer.KeyARN(), KID: m.jwk.Kid, Alg: m.method.Alg(), Public: m.signer.Public()}
 }
 
-// New returns a Ring that signs with the key behind signing, an alias or, for
-// keys that never change, a key ID or ARN. It makes the first refresh and fails
-// if that fails: an issuer that starts without having seen the previous key,
-// because KMS did not answer for a moment, would deny that key's tokens. An
-// answer of KMS that an alias does not exist, or that its key cannot be used,
-// is not a failure as long as another alias of the ring names a key that can.
-// ctx is used only by New.
+// New returns a Ring that signs with the key behind signing. signing is an
+// alias name or an alias ARN, or a key ID or a key ARN if the key never
+// changes. New makes the first refresh and returns its error. If it ignored the
+// error, an issuer that starts during a short outage of KMS would not publish
+// the previous key, and the tokens of that key would fail. If KMS answers that
+// an alias does not exist or that its key cannot be used, New still succeeds as
+// long as the signing, the previous or the next alias names a key that can be
+// used. ctx is used only by New.
 //
-// It starts nothing: see [Ring.Run].
+// New starts no goroutine. The caller must call [Ring.Run] to keep the keys up
+// to date.
 func New(ctx context.Context, client Client, signing string, optFns ...func(*Options)) (*Ring, error) {
 	r := &Ring{
 		client:     client,
@@ -220,11 +227,11 @@ func (r *Ring) Keys() []Key {
 }
 
 // Keyfunc is a [jwt.Keyfunc] for the tokens of this Ring and of all others with
-// the same aliases. It returns the public key with the token's kid, if its
-// algorithm is the token's. A token with an unknown kid, another algorithm, or
-// a header with crit (RFC 7515 section 4.1.11) or b64 (RFC 7797) is rejected
-// with [jwt.ErrTokenUnverifiable], because the Ring understands no extension.
-// Keyfunc never calls KMS.
+// the same aliases. It returns the public key that has the token's kid, if the
+// algorithm of that key is the token's. A token with an unknown kid, another
+// algorithm, or a header with crit (RFC 7515 section 4.1.11) or b64 (RFC 7797)
+// is rejected with [jwt.ErrTokenUnverifiable], because the Ring understands no
+// extension. Keyfunc never calls KMS.
 //
 //	jwt.Parse(compact, ring.Keyfunc)
 func (r *Ring) Keyfunc(token *jwt.Token) (any, error) {

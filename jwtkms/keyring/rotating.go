@@ -13,42 +13,51 @@ import (
 type Step string
 
 const (
-	// Prepare makes a key like the signing key and points the next alias to
-	// it. From then on issuers publish it. A multi-Region key gets a
-	// multi-Region successor; its replicas, and their aliases in other Regions,
-	// are left to the operator.
+	// Prepare makes a key like the signing key and points the next alias to it.
+	// Issuers publish the key from their next refresh on. If the signing key is
+	// a multi-Region key, so is the new one. The operator must make its
+	// replicas and their aliases in the other Regions.
 	Prepare Step = "prepare"
 
-	// Promote points the signing alias to the next key, once every verifier
-	// must have that. Issuers sign with it from then on.
+	// Promote points the signing alias to the next key. It fails with
+	// [ErrTooEarly] until every verifier must have fetched that key. Issuers
+	// sign with it from their next refresh on.
 	Promote Step = "promote"
 
-	// Retire disables the key that has been replaced, once its last token must
-	// have expired, and points its alias to the signing key. Disabling can be
-	// undone; deleting the key is left to the operator.
+	// Retire disables the key that was replaced and points its alias to the
+	// signing key. That is the previous alias, or the next alias after a
+	// [Rollback]. Retire fails with [ErrTooEarly] until the last token of the
+	// key must have expired. A disabled key can be enabled again. The operator
+	// must delete the key, if that is wanted.
 	Retire Step = "retire"
 
 	// Rollback undoes Promote: it points the signing alias to the previous key.
-	// It can be taken until shortly before Retire can. The key that was rolled
-	// back from stays published until Retire.
+	// It can be taken until Slack + 30 seconds before [Retire] can. Issuers
+	// publish the key that Promote had put in place until Retire.
 	Rollback Step = "rollback"
 
 	// Revoke marks the key [RotateOptions.Key] as revoked and disables it.
 	// Issuers unpublish it at their next refresh, and its tokens fail. If it is
-	// the signing key, the next or the previous key takes its place, or, if
-	// neither can, a new one, which some verifiers do not have yet.
+	// the signing key, the next or the previous key takes its place. If neither
+	// can, Revoke makes a new key, and new tokens fail at verifiers that have
+	// not fetched it yet. Revoke fails with [ErrTooEarly] if another step may
+	// be making a key or moving an alias, or if the previous key can no longer
+	// take over but cannot be retired yet. [RotateOptions.Force] takes it
+	// nevertheless.
 	Revoke Step = "revoke"
 
-	// Advance takes the step that is due, if any: it finishes a Revoke that was
-	// interrupted, or takes Retire, Promote, or, when the signing key is older
-	// than [RotateOptions.MaxKeyAge], Prepare. After a Rollback it waits for
-	// somebody to take Retire.
+	// Advance takes the step that is due. It finishes an interrupted [Revoke],
+	// or else takes [Retire] or [Promote], or takes [Prepare] if the signing
+	// alias was last moved at least [RotateOptions.MaxKeyAge] ago. If no step
+	// is due, or the step is too early, Advance does nothing and returns a nil
+	// error. After a [Rollback] it does nothing until somebody has taken
+	// Retire.
 	Advance Step = "advance"
 )
 
 // ErrTooEarly is returned by [Rotate] for a step that would make tokens fail if
-// it were taken now, and for one that another Rotate may be in the middle of.
-// The error says how long to wait.
+// it were taken now, and for a step that could collide with one that another
+// Rotate is taking. The text of the error says how long to wait.
 var ErrTooEarly = errors.New("too early")
 
 // tooEarly is an ErrTooEarly that says how early.
@@ -72,8 +81,8 @@ type AdminClient interface {
 	DisableKey(context.Context, *kms.DisableKeyInput, ...func(*kms.Options)) (*kms.DisableKeyOutput, error)
 }
 
-// RotateOptions configures [Rotate] and [Inspect]. The zero value goes with a
-// Ring of zero [Options].
+// RotateOptions configures [Rotate] and [Inspect]. The zero value is right for
+// a Ring whose [Options] are the zero value.
 type RotateOptions struct {
 	// Timing must be that of the issuers.
 	Timing
@@ -81,33 +90,38 @@ type RotateOptions struct {
 	// Next and Previous are those of the issuers' [Options].
 	Next, Previous string
 
-	// NewKey is what a key is created with. Nil means a key of the signing
-	// key's spec, in this Region only if that one is. Its policy is KMS's
-	// default, which leaves it to IAM. Every key gets the tag kmssign:keyring,
-	// whose value is the signing alias. A spec that some verifiers do not know
-	// (ECC_SECG_P256K1, ML_DSA_44 and so on) wants Force, unless the signing key
-	// has it too: such a verifier refuses the whole JWKS.
+	// NewKey is the input of CreateKey for a new key. Nil means a key with the
+	// spec and the usage of the signing key, which is a multi-Region key if the
+	// signing key is one. Its key policy is the default of KMS, which leaves
+	// the permissions to IAM. Every new key gets the tag kmssign:keyring in
+	// addition, whose value is the name of the signing alias. A spec that some
+	// verifiers do not know (ECC_SECG_P256K1, ML_DSA_44 and so on) wants Force,
+	// unless the signing key has it too: such a verifier refuses the whole
+	// JWKS.
 	NewKey *kms.CreateKeyInput
 
-	// Key is the ID or ARN of the key that Revoke revokes. An alias is refused:
-	// taken again, the step would revoke the replacement.
+	// Key is the ID or ARN of the key that Revoke revokes. An alias is refused,
+	// because a Revoke that is taken again would then revoke the replacement.
 	Key string
 
-	// MaxKeyAge is how long after the signing alias was last moved Advance
-	// starts the next rotation. Zero means that it starts none.
+	// MaxKeyAge is the age of the signing alias at which [Advance] starts the
+	// next rotation. The age is the time since the alias was last moved. Zero
+	// means that Advance starts no rotation.
 	MaxKeyAge time.Duration
 
-	// Standby makes Advance prepare the next key as soon as the previous one is
-	// retired, and promote it at MaxKeyAge. A Revoke then has a key that every
-	// verifier knows.
+	// Standby makes [Advance] prepare the next key as soon as the previous one
+	// is retired, and promote it at MaxKeyAge. A [Revoke] can then use a key
+	// that every verifier has. If MaxKeyAge is zero, Advance neither prepares
+	// nor promotes a key with Standby.
 	Standby bool
 
 	// Force takes a step even if it is too early or too late, even if a dry run
 	// says that the key cannot sign, and even if some verifiers do not know the
-	// type of the new key.
+	// type of the new key. Tokens may then fail.
 	Force bool
 
-	// DryRun makes no changes.
+	// DryRun makes Rotate return the changes that it would make, without making
+	// them.
 	DryRun bool
 
 	// Leftovers makes Inspect look for keys that were made for the ring and
@@ -115,22 +129,27 @@ type RotateOptions struct {
 	Leftovers bool
 }
 
-// Rotate takes one step of the rotation of the key behind an alias and returns
-// what it did, one sentence for each change, or, in a dry run, would do. If
-// there is nothing to do, it returns nothing and no error: a step taken again
-// does nothing, and a step that was interrupted is finished. Prepare and Revoke
-// may leave a key without an alias behind if they are interrupted right after
-// making it; its tag tells it, see [RotateOptions.Leftovers].
+// Rotate takes one step of the rotation of the key behind signing, which is an
+// alias name such as "alias/jwt". It returns a description of each change that
+// it made, also if it fails after some of them. With [RotateOptions.DryRun] it
+// returns those that it would make. If there is nothing to do, it returns no
+// descriptions and a nil error. A step that is taken again does nothing, unless
+// it was interrupted. Then it is finished. If Prepare or Revoke is interrupted
+// right after making a key, no alias names that key. [RotateOptions.Leftovers]
+// finds it by its tag.
 //
-// It fails with [ErrTooEarly] if the step would make tokens fail now. Any
-// number of Rotates may run at a time: what they write is kept apart by the
-// dates of the aliases. A Rotate ends after 30 seconds for this reason, or with
-// ctx.
+// Rotate fails with [ErrTooEarly] if the step would make tokens fail now. It
+// may be called concurrently, also by several processes, because it compares
+// the dates of the aliases to keep steps apart. For the same reason it ends
+// after at most 30 seconds. It also ends when ctx does.
 //
-// The permissions are kms:DescribeKey, kms:ListAliases and kms:Sign, which is
-// asked for a dry run, and for the steps kms:CreateKey and kms:TagResource,
-// kms:CreateAlias, also for aliases whose name continues with -next-* and
-// -revoked-*, kms:UpdateAlias and kms:DisableKey.
+// Every step needs kms:DescribeKey, kms:ListAliases, and kms:Sign for dry runs.
+// Changes need kms:CreateKey, kms:TagResource, kms:CreateAlias, kms:UpdateAlias
+// and kms:DisableKey. Rotate also creates two kinds of aliases that it never
+// moves. One is named like the signing alias with -next- and a key ID appended,
+// and keeps two steps from making a key at once. The other has -revoked- and a
+// key ID appended, and marks that key as revoked. Do not delete it. The
+// permission kms:CreateAlias must include both.
 func Rotate(ctx context.Context, client AdminClient, signing string, step Step, optFns ...func(*RotateOptions)) ([]string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, stepLimit, fmt.Errorf("a step may take %v", stepLimit))
 	defer cancel()

@@ -40,13 +40,14 @@ var errRevoked = errors.New("every key of the ring is revoked")
 // 7515 section 4.1.11) or b64 (RFC 7797), which [Ring.Keyfunc] rejects, are
 // errors, and KMS is not asked to sign.
 //
-// Sign makes one Sign call to KMS. If KMS refuses to sign with the key, because
-// it is disabled for example, Sign makes a call with each other key of the ring
-// until one signs. It takes keys that have propagated first. If none of them
-// signs, it looks at the aliases again and takes any key that one of them
-// names: tokens that some verifiers cannot check yet are better than none.
-// Tokens after that start with the key that has signed. Errors of the Signer
-// are wrapped; ctx bounds the calls.
+// Sign makes one Sign call to KMS. If KMS refuses to sign with the key, for
+// example because it is disabled, Sign makes a call with each other key of the
+// ring that has propagated, until one signs. If none of them signs, Sign
+// refreshes the Ring and then tries every key that the signing, the previous or
+// the next alias names, including keys that have not propagated. Tokens that
+// some verifiers cannot check yet are better than none. Later calls begin with
+// the key that has signed. Errors of the Signer are wrapped; ctx bounds the
+// calls.
 func (r *Ring) Sign(ctx context.Context, claims jwt.Claims, header ...func(map[string]any)) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/kmssign/kmssign/internal/answerlimit"
 )
 
-// State says how far a rotation is. It follows from what the aliases of a ring
-// name, and from which of two was moved last.
+// State is how far a rotation is. It follows from the keys that the three
+// aliases name, and from whether the signing or the next alias was moved last.
 type State string
 
 const (
@@ -37,18 +37,20 @@ const (
 	Unclear State = "unclear"
 )
 
-// Status is where the rotation of a ring is.
+// Status describes how far the rotation of a ring is.
 type Status struct {
 	State                   State
 	Signing, Next, Previous AliasStatus
 
-	// Step is the step that comes next, and Wait how long it must wait. Wait is
-	// zero if it can be taken now. An empty Step means that nothing is left to
-	// do before the next rotation, which Prepare starts.
+	// Step is the step that comes next, and Wait is how long it must wait. Wait
+	// is zero if the step can be taken now. At rest, Step is [Prepare], which
+	// starts the next rotation. Step is empty if the State is [Unclear], or if
+	// one of the aliases cannot be read. Odd then says why.
 	Step Step
 	Wait time.Duration
 
-	// Odd says in sentences what somebody should look at.
+	// Odd describes, one entry each, what an operator should look at. It is
+	// empty if all is well.
 	Odd []string
 
 	// Leftovers are the ARNs of enabled keys that were made for the ring and
@@ -77,11 +79,12 @@ type InspectClient interface {
 	ListResourceTags(context.Context, *kms.ListResourceTagsInput, ...func(*kms.Options)) (*kms.ListResourceTagsOutput, error)
 }
 
-// Inspect returns where the rotation of the key behind an alias is. It changes
-// nothing: it makes a DescribeKey call for each alias, a ListAliases call for
-// each key, and up to two dry runs of Sign. With [RotateOptions.Leftovers] it
-// makes ListKeys calls, and up to two more for each key of the account in the
-// Region.
+// Inspect reports how far the rotation of the key behind signing is. It changes
+// nothing. It makes a DescribeKey call for each alias, a ListAliases call for
+// each key, and up to three dry runs of Sign. With [RotateOptions.Leftovers] it
+// also makes ListKeys calls, a ListResourceTags call for each key of the
+// account in the Region, and up to two more calls for each key that was made
+// for the ring. Each of these operations needs its permission.
 func Inspect(ctx context.Context, client InspectClient, signing string, optFns ...func(*RotateOptions)) (Status, error) {
 	var opts RotateOptions
 	for _, fn := range optFns {

@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// Timing is what the issuers of a ring, and whoever rotates its key, must agree
-// on. All of them must be given the same values: a single issuer with a longer
-// RefreshInterval breaks the promise for all. The zero value works.
+// Timing has the durations that the issuers of a ring and whoever rotates its
+// key must agree on. All of them must be given the same values. A single issuer
+// with a longer RefreshInterval can make tokens of all issuers fail. The zero
+// value works.
 type Timing struct {
-	// RefreshInterval is the time between two looks of an issuer at the
-	// aliases. Zero means five minutes.
+	// RefreshInterval is the time between two refreshes, in which an issuer
+	// reads the aliases. Zero means five minutes.
 	RefreshInterval time.Duration
 
 	// MaxAge is how long verifiers may cache the public keys. It is announced
@@ -25,17 +26,19 @@ type Timing struct {
 	// key signs. It must be at least RefreshInterval + MaxAge + Slack. If it is
 	// longer, refreshes may fail for the difference without a token that fails,
 	// so choose it longer than the outages that must go unnoticed. Zero means
-	// RefreshInterval + MaxAge + Slack. A negative value means that no step and
-	// no key waits, and is for tests.
+	// RefreshInterval + MaxAge + Slack. A negative value is for tests. A key
+	// then signs at once, and no step waits except Retire, which waits for
+	// RefreshInterval + Slack + MaxLifetime.
 	PropagationDelay time.Duration
 
-	// Slack allows for what is not exact. Half of it bounds the length of a
-	// refresh: one that takes longer fails. The other half is for clocks that
-	// differ, and for the time that KMS takes to show a moved alias everywhere,
-	// usually seconds. AWS says that it can take several minutes: to be safe
-	// even then, choose ten minutes. A longer Slack delays each step of a
-	// rotation by as much. Zero means one minute, or what a PropagationDelay
-	// that is set leaves, if that is less.
+	// Slack is a margin for delays and for differences of clocks. A refresh
+	// fails if it takes longer than half of Slack. The other half is for clocks
+	// that differ, and for the time that KMS takes to show a moved alias
+	// everywhere. That time is usually seconds, but AWS says that it can be
+	// several minutes. To be safe even then, choose ten minutes. A longer Slack
+	// delays each step of a rotation by as much. Zero means one minute, or
+	// PropagationDelay - RefreshInterval - MaxAge if PropagationDelay is set
+	// and that is less.
 	Slack time.Duration
 }
 

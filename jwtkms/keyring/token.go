@@ -13,9 +13,9 @@ import (
 )
 
 // ErrLifetime is returned by [Ring.Sign] and [Ring.SignPayload] for claims
-// whose exp is missing, not a number, not after now or further away than
-// [Timing.MaxLifetime], and for claims that have it twice: nobody could say how
-// long the key must stay published. No call was made.
+// whose exp is missing, is not a number, is not after now, or is further away
+// than [Timing.MaxLifetime], and for claims that have it twice. The Ring could
+// not tell how long it must publish the key of such a token. KMS is not called.
 var ErrLifetime = errors.New("token lifetime")
 
 // A token is one to be signed, with whichever key.

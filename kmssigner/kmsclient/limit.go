@@ -26,10 +26,11 @@ import (
 //
 // # Limit and the SDK's adaptive mode
 //
-// A limit keeps the number of connections low, and a burst from reaching KMS
-// all at once. It keeps the rate below a quota only if n is chosen for that
-// quota: the requests per second that this process may make, times the usual
-// duration of a request. For 1,000 requests per second of 5 ms each, that is 5.
+// A limit keeps the number of connections low, and it keeps a burst from
+// reaching KMS all at once. It keeps the rate below a quota only if n is chosen
+// for that quota: the requests per second that this process may make, times the
+// usual duration of a request. For 1,000 requests per second of 5 ms each, that
+// is 5.
 //
 // The SDK's adaptive mode (retry.NewAdaptiveMode) needs no number. It learns
 // the rate from the requests that KMS throttles, which takes time.

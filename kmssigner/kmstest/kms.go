@@ -18,8 +18,8 @@
 //     aws.Config and for programs in other languages. It verifies the Signature
 //     Version 4 of every request.
 //
-// Use the package in tests only. Anyone can compute the RSA private keys of the
-// fake from the source of this package.
+// Use the package in tests and for development only. Anyone can compute the RSA
+// private keys of the fake from the source of this package.
 //
 // # Faults
 //
@@ -78,7 +78,8 @@
 //   - Quotas, except for the number of aliases and of grants of a key.
 //   - Signatures by SM2 keys.
 //   - Verify with EXTERNAL_MU, except for the last 10,000 signatures that the
-//     ML-DSA key made since the process started. Others are not valid to it.
+//     ML-DSA key made since the process started. Verify treats other signatures
+//     of a mu as invalid.
 //
 // An operation for which the type KMS has no method fails with
 // UnknownOperationException.
@@ -196,8 +197,8 @@ func newKMS(o Options, a *account) *KMS {
 // The usage of the key is SIGN_VERIFY if the spec allows it, and otherwise the
 // only usage that the spec allows, such as GENERATE_VERIFY_MAC for an HMAC key.
 // For other usages, call CreateKey. AddKey panics if spec is not a key spec of
-// KMS, is SM2 outside the China Regions, or the state file of [Open] cannot be
-// written. The call is not recorded, and faults do not apply to it.
+// KMS, if it is SM2 outside the China Regions, or if the state file of [Open]
+// cannot be written. The call is not recorded, and faults do not apply to it.
 // [KMS.AddPrivateKey] adds a key of given material.
 func (k *KMS) AddKey(spec types.KeySpec) string {
 	s, ok := specs[spec]

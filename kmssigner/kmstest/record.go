@@ -99,7 +99,8 @@ func (k *KMS) Requests() []Request {
 
 // Calls returns the number of calls of an operation, or of all operations if
 // operation is empty. It counts the same calls as [KMS.Requests], without its
-// limits. Of operations that the fake does not have, it counts the first 100.
+// limits. Of operations that the fake does not have, it counts the calls of
+// only the first 100 different names.
 func (k *KMS) Calls(operation string) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()

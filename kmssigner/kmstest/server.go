@@ -47,8 +47,8 @@ func NewServer(k *KMS) *Server {
 
 // Config returns a configuration with the endpoint, Region and credentials of
 // the server, for clients of the SDK. By default the SDK pauses for up to
-// several seconds between retries. To avoid that, set Retryer to one that
-// returns [aws.NopRetryer].
+// several seconds between retries. To avoid that, set Retryer to a function
+// that returns an aws.NopRetryer.
 func (s *Server) Config() aws.Config {
 	return aws.Config{
 		Region:       s.k.opts.Region,

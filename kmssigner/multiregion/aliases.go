@@ -43,12 +43,13 @@ var listingAliases = operation[kms.ListAliasesOutput]{
 // An alias is in the answer if any Region has it. Its dates are the latest of
 // the Regions that answered. If one of these does not have the alias, or has it
 // for another key, the alias does not name the key everywhere yet, and its
-// LastUpdatedDate is the time of the answer. Its ARN is given the caller's
-// Region.
+// LastUpdatedDate is the time of the answer. Its ARN has the Region of the
+// caller's ARN, or the first Region if the caller gave no ARN.
 //
 // A Region that is not available, or that answers for another key, is left out.
-// A later date in a Region that is not available is not known. ListAliases
-// fails with the refusal if any Region refuses, and if no Region is available.
+// If that Region has a later date for an alias, the answer does not show it.
+// ListAliases fails with the refusal if any Region refuses, and if no Region is
+// available.
 func (c *Client) ListAliases(ctx context.Context, in *kms.ListAliasesInput, optFns ...func(*kms.Options)) (*kms.ListAliasesOutput, error) {
 	own := valueOf(in)
 	req, err := prepare(c, listingAliases, own.KeyId)

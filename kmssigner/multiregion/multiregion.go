@@ -26,8 +26,9 @@
 //
 // An alias must exist in every Region and name the same key there. Moving an
 // alias takes one UpdateAlias call in each Region. Until all are made,
-// [Client.GetPublicKey] with that alias returns [ErrKeyMismatch]. A Ring then
-// keeps the keys that it has until its next refresh.
+// [Client.GetPublicKey] with that alias returns [ErrKeyMismatch]. The refresh
+// of a Ring then fails, and the Ring keeps the keys that it has until a refresh
+// succeeds.
 //
 // # When another Region is asked
 //
@@ -35,9 +36,9 @@
 // next one, and so on, each Region once. Retries within a Region are those of
 // the Region's own client.
 //
-// An answer counts as one of KMS if it has an error code, or if it is a success
-// with all members that the operation always returns. A Region is not available
-// if
+// An answer counts as coming from KMS if it has an error code, or if it is a
+// success with all members that the operation always returns. A Region is not
+// available if
 //
 //   - KMS answers with a code for throttling, with KMSInternalException,
 //     DependencyTimeoutException or KeyUnavailableException, or with status
@@ -60,14 +61,15 @@
 //
 // # Wrong answers
 //
-// A signature that does not verify is a fault of the Region if another Region's
-// signature does. A Signer therefore calls [Client.SignChecked], which asks the
-// next Region after such an answer. It does the same after an answer for
-// another key, if the caller named the key by its ID or ARN. If the next
-// Region's signature is right, it is returned, and the Region of the wrong
-// answer is passed over. If all answers are wrong, the call returns an error
-// that wraps the error of each. No Region is then passed over, because a wrong
-// public key is more likely than a fault in every Region.
+// If the signature of one Region does not verify and that of another Region
+// does, the first Region is at fault. A Signer therefore calls
+// [Client.SignChecked], which asks the next Region after such an answer. It
+// does the same after an answer for another key, if the caller named the key by
+// its ID or ARN. If the next Region's signature is right, it is returned, and
+// the Region of the wrong answer is passed over (see "Regions that are passed
+// over" below). If all answers are wrong, the call returns an error that wraps
+// the error of each. No Region is then passed over, because a wrong public key
+// is more likely than a fault in every Region.
 //
 // If the caller named the key by an alias, an answer for another key fails with
 // [kmssigner.ErrKeyChanged] and no other Region is asked, because the alias may
@@ -99,13 +101,14 @@
 // a time asks the Region first, for at most one second, and then goes on to the
 // others. The Region is no longer passed over once it answers. A throttled
 // Region is passed over for one second, because the request quotas of KMS are
-// per second. The end of the caller's own context does not make a Region passed
-// over.
+// per second. A Region is not passed over because the caller's own context has
+// ended.
 //
-// A Region counts as slow if it did not answer in a share of less than half a
-// second, or if a hedge ([Options.HedgeAfter]) answered first. A Region that is
-// slow in ten calls in a row, begun at least 100 ms apart, is passed over. It
-// may still be asked as a hedge.
+// A Region whose share was less than half a second and that did not answer in
+// it counts as slow and not as unavailable, unless the share was
+// AttemptTimeout. It also counts as slow if a hedge ([Options.HedgeAfter])
+// answered first. A Region that is slow in ten calls in a row, begun at least
+// 100 ms apart, is passed over. It may still be asked as a hedge.
 //
 // [Client.Down] and [Options.OnChange] tell which Regions are passed over.
 // Nothing runs in the background. A Client calls KMS only while one of its
@@ -166,10 +169,11 @@ type Options struct {
 
 	// HedgeAfter, if not zero, is how long a call waits for a Region before it
 	// asks a second one at the same time. The first answer is taken, and the
-	// other call is cancelled. Hedging shortens the slowest calls, and each
-	// hedge is charged as another call: with the 99th percentile of the usual
-	// latency that is 1 % more calls. A refusal by the Region that was asked
-	// first is final. A refusal by the second is kept until the first answers.
+	// other call is cancelled. Hedging shortens the slowest calls. Each hedge
+	// is charged as another call. If HedgeAfter is the 99th percentile of the
+	// usual latency, hedging adds 1 % to the calls. A refusal by the Region
+	// that was asked first is final. A refusal by the second is kept until the
+	// first answers.
 	HedgeAfter time.Duration
 
 	// Spread makes the Regions that are not passed over take turns at being the
