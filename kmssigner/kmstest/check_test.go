@@ -53,8 +53,10 @@ func (s pkcs1Signer) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts)
 	return rsa.SignPKCS1v15(rand, s.PrivateKey, opts.HashFunc(), digest)
 }
 
-// full reports whether tests run in their full scope, which is slow.
-var full = os.Getenv("KMSSIGN_FULL") == "1"
+// full reports whether tests run in their full scope, which is slow. It is a
+// function, because the go command does not see what an initializer reads of the
+// environment, and would use a cached result.
+func full() bool { return os.Getenv("KMSSIGN_FULL") == "1" }
 
 // TestCheckSignerPrivateKeys checks keys that keep the promises: those of the
 // standard library and of filippo.io/mldsa, and softSigners.
@@ -75,7 +77,7 @@ func TestCheckSignerPrivateKeys(t *testing.T) {
 		"soft Ed":    soft(edKey()),
 		"soft ML":    soft(mldsaKey(mldsa.MLDSA44())),
 	}
-	if full {
+	if full() {
 		rsa3072, err := rsa.GenerateKey(rand.Reader, 3072)
 		if err != nil {
 			t.Fatal(err)
@@ -121,7 +123,7 @@ func TestCheckSignerKMS(t *testing.T) {
 		types.KeySpecMlDsa65,
 		types.KeySpecMlDsa87,
 	}
-	if full {
+	if full() {
 		specs = append(specs, types.KeySpecRsa3072, types.KeySpecRsa4096)
 	}
 	for _, spec := range specs {

@@ -15,8 +15,10 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// full reports whether tests run in their full scope, which is slow.
-var full = os.Getenv("KMSSIGN_FULL") == "1"
+// full reports whether tests run in their full scope, which is slow. It is a
+// function, because the go command does not see what an initializer reads of the
+// environment, and would use a cached result.
+func full() bool { return os.Getenv("KMSSIGN_FULL") == "1" }
 
 // api has all operations of the fake.
 type api interface {

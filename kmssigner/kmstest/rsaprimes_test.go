@@ -13,12 +13,12 @@ func TestPrimes(t *testing.T) {
 	for bits, offsets := range primeOffsets {
 		seen := map[string]bool{}
 		for i := range offsets {
-			if i >= 2 && !full {
+			if i >= 2 && !full() {
 				break
 			}
 			p := testPrime(bits, i)
 			rounds := 0 // a Baillie-PSW test only
-			if i < 4 && full {
+			if i < 4 && full() {
 				rounds = 20
 			}
 			if p.BitLen() != bits || p.Bit(bits-2) != 1 || seen[p.String()] || !p.ProbablyPrime(rounds) {

@@ -73,7 +73,7 @@ func TestExplorerEverywhere(t *testing.T) {
 	}
 	var cases [][]*kind
 	triples := few
-	if full {
+	if full() {
 		triples = all
 	}
 	for _, a := range all {

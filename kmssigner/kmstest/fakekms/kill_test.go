@@ -96,7 +96,7 @@ func (w *writer) check(t *testing.T, client *kms.Client) {
 // change that was answered is never lost.
 func TestKill(t *testing.T) {
 	rounds := 12
-	if full {
+	if full() {
 		rounds = 60
 	}
 	seed := uint64(time.Now().UnixNano())

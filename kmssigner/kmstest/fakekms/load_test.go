@@ -31,7 +31,7 @@ func TestLoad(t *testing.T) {
 		t.Skip("the memory of a process is read from /proc")
 	}
 	calls := 10_000
-	if full {
+	if full() {
 		calls = 100_000
 	}
 	if text := os.Getenv("FAKEKMS_CALLS"); text != "" {

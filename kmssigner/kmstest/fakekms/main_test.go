@@ -31,8 +31,10 @@ import (
 	"github.com/kmssign/kmssign/jwtkms/keyring"
 )
 
-// full reports whether tests run in their full scope, which is slow.
-var full = os.Getenv("KMSSIGN_FULL") == "1"
+// full reports whether tests run in their full scope, which is slow. It is a
+// function, because the go command does not see what an initializer reads of the
+// environment, and would use a cached result.
+func full() bool { return os.Getenv("KMSSIGN_FULL") == "1" }
 
 // TestMain runs the program itself if a test of this file started it.
 func TestMain(m *testing.M) {
