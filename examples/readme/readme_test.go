@@ -1,15 +1,53 @@
-// Package readme holds the Go snippets of the README, so that they compile and
-// run, and compares the two.
+// Package readme holds the Go snippets of README.md, SECURITY.md and docs, so
+// that they compile and run, and checks the pages: each snippet is the one that
+// runs, each JSON policy names actions that exist, and each link to a file has a
+// file.
 package readme
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 )
 
-// squeeze leaves of each line its words: indentation depends on where a
+// root is the root of the repository.
+const root = "../.."
+
+// pages returns the text of each page by its path below the root.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("pages in docs: %q, %v", paths, err)
+	}
+	paths = append(paths, filepath.Join(root, "README.md"), filepath.Join(root, "SECURITY.md"))
+	texts := make(map[string]string)
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[filepath.ToSlash(name)] = string(text)
+	}
+	return texts
+}
+
+// blocks returns the fenced code blocks of a page in a language.
+func blocks(page, language string) []string {
+	var texts []string
+	for _, match := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(page, -1) {
+		texts = append(texts, match[1])
+	}
+	return texts
+}
+
+// squeeze leaves of each line its words, because indentation depends on where a
 // snippet stands.
 func squeeze(text string) string {
 	var lines []string
@@ -19,23 +57,71 @@ func squeeze(text string) string {
 	return strings.Join(lines, "\n")
 }
 
+// TestSnippets compares the Go snippets of the pages with the tests that run
+// them, which are in this directory and, for docs/plugins.md, in ../plugins.
 func TestSnippets(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := os.ReadFile("snippets_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiled := squeeze(string(source))
-	snippets := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	if len(snippets) == 0 {
-		t.Fatal("no Go snippets in the README")
-	}
-	for _, snippet := range snippets {
-		if !strings.Contains(compiled, strings.TrimSpace(squeeze(snippet[1]))) {
-			t.Errorf("snippets_test.go does not hold this snippet of the README:\n%s", snippet[1])
+	var compiled strings.Builder
+	for _, pattern := range []string{"*_test.go", "../plugins/*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %q, %v", pattern, files, err)
+		}
+		for _, file := range files {
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compiled.WriteString(squeeze(string(source)))
+			compiled.WriteString("\n")
 		}
 	}
+	found := 0
+	for name, page := range pages(t) {
+		for _, snippet := range blocks(page, "go") {
+			found++
+			if !strings.Contains(compiled.String(), strings.TrimSpace(squeeze(snippet))) {
+				t.Errorf("no test holds this snippet of %s:\n%s", name, snippet)
+			}
+		}
+	}
+	if found == 0 {
+		t.Fatal("no Go snippets in the pages")
+	}
+}
+
+// TestLinks checks that the files and headings exist to which the pages link.
+func TestLinks(t *testing.T) {
+	texts := pages(t)
+	found := 0
+	for name, page := range texts {
+		for _, link := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(page, -1) {
+			target, heading, _ := strings.Cut(link[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			found++
+			file := name
+			if target != "" {
+				file = filepath.ToSlash(filepath.Join(filepath.Dir(name), target))
+			}
+			if _, err := os.Stat(filepath.Join(root, file)); err != nil {
+				t.Errorf("%s links to %s: %v", name, link[1], err)
+			} else if text, isPage := texts[file]; heading != "" && isPage && !anchors(text)[heading] {
+				t.Errorf("%s links to %s, but %s has no such heading", name, link[1], file)
+			}
+		}
+	}
+	if found == 0 {
+		t.Fatal("no links in the pages")
+	}
+}
+
+// anchors returns the anchors that GitHub gives to the headings of a page.
+func anchors(page string) map[string]bool {
+	found := make(map[string]bool)
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {
+		anchor := strings.ReplaceAll(strings.ToLower(heading[1]), " ", "-")
+		found[regexp.MustCompile(`[^\p{L}\p{N}_-]`).ReplaceAllString(anchor, "")] = true
+	}
+	return found
 }
