@@ -321,7 +321,7 @@ func simulate(t *testing.T, seed uint64, s schedule) (tokens, failed int64) {
 }
 
 func TestRotationLosesNoToken(t *testing.T) {
-	losesNone(t, sized(24, 1000), schedule{propagationDelay, true, 200 * time.Millisecond})
+	losesNone(t, sized(24, 300), schedule{propagationDelay, true, 200 * time.Millisecond})
 }
 
 // The default delay has room for a KMS that is slow, but for no outage.
