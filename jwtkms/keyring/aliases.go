@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -131,6 +132,9 @@ func look(ctx context.Context, client interface {
 	lister
 	DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error)
 }, signing string, opts *RotateOptions) (*view, error) {
+	if isNil(client) {
+		return nil, errors.New("the client is nil")
+	}
 	issuer := Options{Timing: opts.Timing, Next: opts.Next, Previous: opts.Previous}
 	if err := issuer.complete(signing); err != nil {
 		return nil, err

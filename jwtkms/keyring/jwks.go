@@ -32,6 +32,10 @@ func (r *Ring) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "method not allowed, want GET or HEAD", http.StatusMethodNotAllowed)
 		return
 	}
+	if r.isZero() {
+		http.Error(w, errNoRing.Error(), http.StatusInternalServerError)
+		return
+	}
 	s := r.state.Load()
 	h := w.Header()
 	h.Set("Content-Type", "application/jwk-set+json")

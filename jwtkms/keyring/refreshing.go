@@ -22,6 +22,9 @@ import (
 // the interval. After further failures, it waits the whole interval. Failures
 // are logged.
 func (r *Ring) Run(ctx context.Context) error {
+	if r.isZero() {
+		return errNoRing
+	}
 	jittered := func(d time.Duration) time.Duration { return d - r.jitter(d/10) }
 	wait, failed := jittered(r.opts.RefreshInterval), 0
 	for {
@@ -55,6 +58,9 @@ func (r *Ring) Run(ctx context.Context) error {
 // never waits for a refresh. Sign waits only if every key is revoked, or if KMS
 // has just refused to sign with every key that has propagated.
 func (r *Ring) Refresh(ctx context.Context) error {
+	if r.isZero() {
+		return errNoRing
+	}
 	return r.refresh(ctx, time.Time{})
 }
 

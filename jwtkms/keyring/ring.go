@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -67,7 +68,8 @@ type Options struct {
 }
 
 // A Ring signs tokens and publishes the keys that verify them. It is safe for
-// concurrent use. Make one with [New].
+// concurrent use. Use [New] to make a Ring. The methods of a nil or zero Ring
+// return errors or zero values.
 type Ring struct {
 	client  Client
 	signing string
@@ -168,7 +170,7 @@ func New(ctx context.Context, client Client, signing string, optFns ...func(*Opt
 	if err := r.opts.complete(signing); err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
 	}
-	if client == nil {
+	if isNil(client) {
 		return nil, errors.New("keyring: the client is nil")
 	}
 	if err := r.refresh(ctx, time.Time{}); err != nil {
@@ -215,10 +217,18 @@ func (s *state) current() *member {
 
 // Current returns the key that signs, or the zero Key if every key is revoked.
 // It makes no call.
-func (r *Ring) Current() Key { return r.state.Load().current().key() }
+func (r *Ring) Current() Key {
+	if r.isZero() {
+		return Key{}
+	}
+	return r.state.Load().current().key()
+}
 
 // Keys returns all keys that are published, ordered by KID. It makes no call.
 func (r *Ring) Keys() []Key {
+	if r.isZero() {
+		return nil
+	}
 	var keys []Key
 	for _, m := range r.state.Load().published {
 		keys = append(keys, m.key())
@@ -235,6 +245,12 @@ func (r *Ring) Keys() []Key {
 //
 //	jwt.Parse(compact, ring.Keyfunc)
 func (r *Ring) Keyfunc(token *jwt.Token) (any, error) {
+	switch {
+	case r.isZero():
+		return nil, errNoRing
+	case token == nil || token.Method == nil:
+		return nil, errors.New("keyring: the token is nil or has no method")
+	}
 	kid, ok := token.Header["kid"].(string)
 	if !ok {
 		return nil, errors.New("keyring: the token has no kid")
@@ -251,6 +267,17 @@ func (r *Ring) Keyfunc(token *jwt.Token) (any, error) {
 	}
 	return m.signer.Public(), nil
 }
+
+// isNil reports whether client is nil or a nil pointer.
+func isNil(client any) bool {
+	v := reflect.ValueOf(client)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+var errNoRing = errors.New("keyring: the Ring is nil or zero, want one made by New")
+
+// isZero reports whether r was not made by New.
+func (r *Ring) isZero() bool { return r == nil || r.state.Load() == nil }
 
 // announce logs a change of the signing key and tells OnChange.
 func (r *Ring) announce(ctx context.Context, to *member, level slog.Level, text string, attrs ...slog.Attr) {

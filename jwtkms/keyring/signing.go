@@ -64,6 +64,9 @@ func (r *Ring) Sign(ctx context.Context, claims jwt.Claims, header ...func(map[s
 // errors are those of Sign: an exp that is missing, ambiguous or not a number
 // is [ErrLifetime].
 func (r *Ring) SignPayload(ctx context.Context, payload []byte, header ...func(map[string]any)) (string, error) {
+	if r.isZero() {
+		return "", errNoRing
+	}
 	t, err := r.newToken(payload, header)
 	if err != nil {
 		return "", fmt.Errorf("keyring: %w", err)

@@ -91,7 +91,9 @@ package kmstest
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -191,6 +193,27 @@ func newKMS(o Options, a *account) *KMS {
 		HTTPClient:  inMemory{k},
 	})
 	return k
+}
+
+// sdk returns the client that reaches k. That of a nil or zero KMS fails.
+func (k *KMS) sdk() *kms.Client {
+	if k == nil || k.client == nil {
+		return unmade
+	}
+	return k.client
+}
+
+var unmade = kms.New(kms.Options{
+	Region:      "us-east-1",
+	Credentials: aws.AnonymousCredentials{},
+	Retryer:     aws.NopRetryer{},
+	HTTPClient:  unmadeKMS{},
+})
+
+type unmadeKMS struct{}
+
+func (unmadeKMS) Do(*http.Request) (*http.Response, error) {
+	return nil, errors.New("kmstest: the KMS is nil or zero, want one made by New or Open")
 }
 
 // AddKey creates an enabled key and returns its key ID, which is not an ARN.
