@@ -89,6 +89,17 @@ var fittedSchemes = []struct {
 
 func skipVerification(o *kmssigner.Options) { o.SkipVerification = true }
 
+// leastAllocs returns how often f allocates. It takes the least of several
+// measurements, because crypto/ecdsa has a cache that the garbage collector
+// empties.
+func leastAllocs(f func()) float64 {
+	least := testing.AllocsPerRun(100, f)
+	for range 4 {
+		least = min(least, testing.AllocsPerRun(100, f))
+	}
+	return least
+}
+
 // TestAllocations holds a signature to two allocations beside those of the
 // client and of verification: the request, and the digest of a message. The
 // context has a deadline, because making one allocates.
@@ -102,13 +113,13 @@ func TestAllocations(t *testing.T) {
 		digest := digestOf(opts, costMessage)
 		limit := 2.0
 		if verification != nil {
-			limit += testing.AllocsPerRun(100, func() { verification(signer.Public(), digest, client.out.Signature) })
+			limit += leastAllocs(func() { verification(signer.Public(), digest, client.out.Signature) })
 		}
 		for name, sign := range map[string]func() error{
 			"Sign":        func() error { _, err := bound.Sign(nil, digest, opts); return err },
 			"SignMessage": func() error { _, err := bound.SignMessage(nil, costMessage, opts); return err },
 		} {
-			allocs := testing.AllocsPerRun(100, func() {
+			allocs := leastAllocs(func() {
 				if err := sign(); err != nil {
 					t.Fatal(err)
 				}
