@@ -93,9 +93,9 @@ func skipVerification(o *kmssigner.Options) { o.SkipVerification = true }
 // measurements, because crypto/ecdsa has a cache that the garbage collector
 // empties.
 func leastAllocs(f func()) float64 {
-	least := testing.AllocsPerRun(100, f)
+	least := testing.AllocsPerRun(20, f)
 	for range 4 {
-		least = min(least, testing.AllocsPerRun(100, f))
+		least = min(least, testing.AllocsPerRun(20, f))
 	}
 	return least
 }
