@@ -89,6 +89,14 @@ func TestSnippets(t *testing.T) {
 	}
 }
 
+// TestLength checks that the README can be read in a few minutes. What is more
+// belongs in docs.
+func TestLength(t *testing.T) {
+	if words := len(strings.Fields(pages(t)["README.md"])); words >= 1200 {
+		t.Errorf("README.md has %d words, want fewer than 1200", words)
+	}
+}
+
 // TestLinks checks that the files and headings exist to which the pages link.
 func TestLinks(t *testing.T) {
 	texts := pages(t)

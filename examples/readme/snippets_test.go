@@ -24,7 +24,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/multiregion"
 )
 
-// Each test runs a snippet of the README as it stands.
+// Each test runs a snippet of README.md, docs/fake.md, docs/keys.md,
+// docs/operations.md or docs/rotation.md as it stands.
 
 func TestFirstScreen(t *testing.T) {
 	fake := kmstest.New()
