@@ -125,6 +125,27 @@
 //     alias can take several minutes to be seen everywhere. A Slack of ten
 //     minutes allows for that, and makes each step wait nine minutes longer.
 //
+// # Several Regions
+//
+// The issuers of a ring of multi-Region keys may use package multiregion, so
+// that they go on while a Region is not available. Each Region has its own
+// aliases. [RotateOptions.Regions] makes [Rotate] take each step in all of them:
+//
+//   - A step changes nothing unless every Region can be read, is where the step
+//     begins or where it ends, and would not refuse it. The dates that a step
+//     waits for are the latest of all Regions.
+//   - Prepare also makes the replicas of the new key, which needs
+//     kms:ReplicateKey. It points the next alias to the key when every replica
+//     can sign. If that takes longer than a few seconds, Prepare fails with
+//     [ErrTooEarly], and goes on with the same key when it is taken again.
+//   - A step that is interrupted between two Regions leaves them different.
+//     [Inspect] says which step finishes it, and the same step or Advance does.
+//     While the Regions differ, refreshes fail, issuers keep the keys that they
+//     have, and an issuer that starts may fail to.
+//   - Revoke does not wait for a Region that cannot be read. It revokes the key
+//     in the others and returns an error. Revoke taken again, or Advance,
+//     finishes it when the Region can be read.
+//
 // # Limitations
 //
 //   - If aliases are moved by hand within seconds, tokens may fail at an issuer

@@ -47,6 +47,11 @@ import (
 //	              pending deletion or of another type, before or after an issuer starts;
 //	              it is mended at 3 times, or never, and its aliases touched, or not; 8
 //	              steps or none, at 3 times
+//	region kills  two Regions; 16 moments; 8 steps, killed before or after any call, and
+//	              taken again after the window or, with both Regions there, at once; the first
+//	              or the second Region is not available then, or neither; an issuer starts
+//	region stories  two Regions; 10 stories; at each step either Region is not available
+//	              from one of 5 moments on, for 3 durations; 4 starts
 //
 // It can fail. With one rule undone at a time it found these schedules, in a
 // whole family or in the part of it that runs without KMSSIGN_FULL=1:
@@ -57,6 +62,10 @@ import (
 //	makeKey without the lock alias        7 of 201 in pairs, 15 of 189 in replicas
 //	a key that could not be read counted
 //	from the date of its alias            10 of 203 in keys
+//	the dates of each Region alone        23 of 205 in region stories
+//	the lock alias not moved to the key   25 of 201 in region kills
+//	the next alias before the replicas     7 of 201 in region kills
+//	Revoke leaves the side aliases         4 of 201 in region kills
 //
 // Property 1 is checked symbolically, for every token and every cache: an
 // issuer signs with a key during a span, serves a set during another, and the
@@ -144,6 +153,8 @@ func TestExplorer(t *testing.T) {
 		{"hands", hands},
 		{"hands+starts", handsAndStarts},
 		{"keys", keys},
+		{"region kills", regionKills},
+		{"region stories", regionStories},
 	} {
 		ran += explore(t, family.name, family.all)
 	}

@@ -514,3 +514,67 @@ func keys(yield func(script) bool) {
 		}
 	}
 }
+
+// regionKills: in two Regions, a step is killed before or after any of its calls
+// and taken again, while either Region is not available for a while, or not. The
+// last steps find both Regions.
+func regionKills(yield func(script) bool) {
+	for _, ring := range moments {
+		for _, step := range pairSteps {
+			for _, away := range [][]dead{nil, {{0, 45 * sec, 48 * sec}}, {{0, 52 * sec, 110 * sec}}, {{1, 52 * sec, 110 * sec}}} {
+				for call := 0; call <= 45; call++ {
+					for _, after := range []int{1, -1} {
+						for _, again := range []time.Duration{sec, scope.window() + sec} {
+							if call == 0 && after < 0 || away != nil && again == sec {
+								continue
+							}
+							s := ring
+							s.Two, s.Dead = true, away
+							s.Acts = []act{
+								{At: 0, Do: "start x"},
+								{At: 50 * sec, Do: step, Kill: after * call},
+								{At: 50*sec + again/2, Do: "start y"},
+								{At: 50*sec + again, Do: step},
+								{At: 160 * sec, Do: step},
+								{At: 211 * sec, Do: "advance"},
+								{At: 262 * sec, Do: "advance"},
+							}
+							if !yield(s) {
+								return
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// regionStories: whole rotations in two Regions, of which either is not
+// available at any step. An issuer starts while it is not.
+func regionStories(yield func(script) bool) {
+	for _, story := range stories {
+		acts, at := sequence(100*sec, story.steps...)
+		for _, step := range at {
+			for region := range regionNames {
+				for _, from := range []time.Duration{-30 * sec, -sec / 4, 3 * time.Millisecond, 20 * time.Millisecond, sec} {
+					for _, long := range []time.Duration{sec, 30 * sec, 400 * sec} {
+						for _, y := range []time.Duration{-sec, 4 * time.Millisecond, 10 * sec, 100 * sec} {
+							s := story.ring
+							s.Two, s.Dead = true, []dead{{region, step + from, step + from + long}}
+							s.Acts = append([]act{{At: (step + sec) % scope.RefreshInterval, Do: "start x"}}, acts...)
+							s.Acts = append(s.Acts, act{At: step + y, Do: "start y"})
+							last := max(at[len(at)-1], step+from+long)
+							for n := range 3 {
+								s.Acts = append(s.Acts, act{At: last + time.Duration(n+1)*51*sec, Do: "advance"})
+							}
+							if !yield(s) {
+								return
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}

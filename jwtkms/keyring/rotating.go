@@ -15,7 +15,7 @@ type Step string
 const (
 	// Prepare makes a key like the signing key and points the next alias to it.
 	// Issuers publish the key from their next refresh on. If the signing key is
-	// a multi-Region key, so is the new one. The operator must make its
+	// a multi-Region key, so is the new one. [RotateOptions.Regions] makes its
 	// replicas and their aliases in the other Regions.
 	Prepare Step = "prepare"
 
@@ -104,6 +104,15 @@ type RotateOptions struct {
 	// because a Revoke that is taken again would then revoke the replacement.
 	Key string
 
+	// Regions are clients for the other Regions of a ring of multi-Region keys,
+	// whose issuers use package multiregion. Rotate then takes each step in all
+	// Regions, and Inspect looks at all of them: see "Several Regions" in the
+	// package comment. Every Rotate of the ring must be given the same Regions
+	// in the same order, the one for the argument client first. The clients
+	// must also have the method ReplicateKey of *kms.Client. Empty means that
+	// the ring is in one Region.
+	Regions []AdminClient
+
 	// MaxKeyAge is the age of the signing alias at which [Advance] starts the
 	// next rotation. The age is the time since the alias was last moved. Zero
 	// means that Advance starts no rotation.
@@ -138,6 +147,9 @@ type RotateOptions struct {
 // right after making a key, no alias names that key. [RotateOptions.Leftovers]
 // finds it by its tag.
 //
+// With [RotateOptions.Regions], Rotate takes the step in every Region, and each
+// description begins with the name of its Region.
+//
 // Rotate fails with [ErrTooEarly] if the step would make tokens fail now. It
 // may be called concurrently, also by several processes, because it compares
 // the dates of the aliases to keep steps apart. For the same reason it ends
@@ -145,7 +157,7 @@ type RotateOptions struct {
 //
 // Every step needs kms:DescribeKey, kms:ListAliases, and kms:Sign for dry runs.
 // Changes need kms:CreateKey, kms:TagResource, kms:CreateAlias, kms:UpdateAlias
-// and kms:DisableKey. Rotate also creates two kinds of aliases that it never
+// and kms:DisableKey, and kms:ReplicateKey in several Regions. Rotate also creates two kinds of aliases that it never
 // moves. One is named like the signing alias with -next- and a key ID appended,
 // and keeps two steps from making a key at once. The other has -revoked- and a
 // key ID appended, and marks that key as revoked. Do not delete it. The
@@ -153,13 +165,16 @@ type RotateOptions struct {
 func Rotate(ctx context.Context, client AdminClient, signing string, step Step, optFns ...func(*RotateOptions)) ([]string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, stepLimit, fmt.Errorf("a step may take %v", stepLimit))
 	defer cancel()
-	t := rotation{client: client}
+	var opts RotateOptions
 	for _, fn := range optFns {
-		fn(&t.opts)
+		fn(&opts)
 	}
+	var done []string
 	var err error
-	if t.view, err = look(ctx, client, signing, &t.opts); err == nil {
-		err = t.take(ctx, step)
+	if len(opts.Regions) == 0 {
+		done, err = rotate(ctx, client, signing, step, opts)
+	} else {
+		done, err = rotateRegions(ctx, client, signing, step, opts)
 	}
 	if err != nil {
 		if cause := context.Cause(ctx); ctx.Err() != nil && !errors.Is(err, cause) {
@@ -167,29 +182,51 @@ func Rotate(ctx context.Context, client AdminClient, signing string, step Step, 
 		}
 		err = fmt.Errorf("keyring: rotate %s: %s: %w", signing, step, err)
 	}
+	return done, err
+}
+
+// rotate takes a step in one Region.
+func rotate(ctx context.Context, client AdminClient, signing string, step Step, opts RotateOptions) ([]string, error) {
+	v, err := look(ctx, client, signing, &opts)
+	if err != nil {
+		return nil, err
+	}
+	t := rotation{client: client, opts: opts, view: v}
+	err = t.take(ctx, step)
 	return t.done, err
 }
 
-// rotation is one step under way.
+// rotation is one step under way, in one Region.
 type rotation struct {
 	client AdminClient
 	opts   RotateOptions
 	*view
-	done []string
+	where string // what descriptions begin with, if there are several Regions
+	done  []string
+
+	// finishing is set if another Region has taken the step. Then no step is
+	// taken but this one, and a Rollback is never too late.
+	finishing bool
 }
 
-func (t *rotation) take(ctx context.Context, step Step) error {
+// begin refuses a step if the aliases cannot be read.
+func (t *rotation) begin(step Step) error {
 	if t.denied != nil && step != Revoke {
 		return t.denied
 	}
 	if t.moving != "" {
 		// What was read does not belong together.
-		if err := t.wait(t.moving+" was moved a moment ago", t.opts.window()); err != nil {
-			if step == Advance {
-				return nil
-			}
-			return err
+		return t.wait(t.moving+" was moved a moment ago", t.opts.window())
+	}
+	return nil
+}
+
+func (t *rotation) take(ctx context.Context, step Step) error {
+	if err := t.begin(step); err != nil {
+		if step == Advance && errors.Is(err, ErrTooEarly) {
+			return nil
 		}
+		return err
 	}
 	switch step {
 	case Prepare:

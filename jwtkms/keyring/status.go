@@ -37,14 +37,17 @@ const (
 	Unclear State = "unclear"
 )
 
-// Status describes how far the rotation of a ring is.
+// Status describes how far the rotation of a ring is. With
+// [RotateOptions.Regions], State and the aliases are those of the first Region,
+// and Odd says where another Region differs.
 type Status struct {
 	State                   State
 	Signing, Next, Previous AliasStatus
 
 	// Step is the step that comes next, and Wait is how long it must wait. Wait
 	// is zero if the step can be taken now. At rest, Step is [Prepare], which
-	// starts the next rotation. Step is empty if the State is [Unclear], or if
+	// starts the next rotation. If a step was taken in some Regions and not in
+	// others, Step is that step. Step is empty if the State is [Unclear], or if
 	// one of the aliases cannot be read. Odd then says why.
 	Step Step
 	Wait time.Duration
@@ -84,40 +87,27 @@ type InspectClient interface {
 // each key, and up to three dry runs of Sign. With [RotateOptions.Leftovers] it
 // also makes ListKeys calls, a ListResourceTags call for each key of the
 // account in the Region, and up to two more calls for each key that was made
-// for the ring. Each of these operations needs its permission.
+// for the ring. Each of these operations needs its permission. With
+// [RotateOptions.Regions] it makes these calls in every Region, except those for
+// leftovers, which it looks for in the Region of client.
 func Inspect(ctx context.Context, client InspectClient, signing string, optFns ...func(*RotateOptions)) (Status, error) {
+	if isNil(client) {
+		return Status{}, fmt.Errorf("keyring: inspect %s: the client is nil", signing)
+	}
 	var opts RotateOptions
 	for _, fn := range optFns {
 		fn(&opts)
 	}
-	v, err := look(ctx, client, signing, &opts)
+	opts.DryRun, opts.Force = true, false
+	var s Status
+	var err error
+	if len(opts.Regions) == 0 {
+		err = s.inspect(ctx, readOnly{InspectClient: client}, signing, opts)
+	} else {
+		err = s.inspectRegions(ctx, readOnly{InspectClient: client}, signing, opts)
+	}
 	if err != nil {
 		return Status{}, fmt.Errorf("keyring: inspect %s: %w", signing, err)
-	}
-	s := Status{State: v.state(), Signing: v.signing.status(), Next: v.next.status(), Previous: v.previous.status()}
-	s.Odd = v.odd()
-	if v.denied != nil {
-		s.Odd = append(s.Odd, v.denied.Error())
-	}
-	for _, a := range []alias{v.signing, v.next} {
-		if a.usable() && (a.name == signing || !a.is(v.signing)) {
-			if err := dryRun(ctx, client, a.key); err != nil {
-				s.Odd = append(s.Odd, fmt.Sprintf("a dry run of signing with the key of %s: %v", a.name, err))
-			}
-		}
-	}
-	if v.denied == nil {
-		s.Step = map[State]Step{Rest: Prepare, Prepared: Promote, Promoted: Retire, RolledBack: Retire, Mixed: Retire}[s.State]
-	}
-	if s.Step != "" {
-		opts.DryRun, opts.Force = true, false
-		t := rotation{client: readOnly{InspectClient: client}, opts: opts, view: v}
-		err := t.take(ctx, s.Step)
-		if early, ok := errors.AsType[*tooEarly](err); ok {
-			s.Wait = early.left
-		} else if err != nil {
-			s.Odd = append(s.Odd, fmt.Sprintf("%s: %v", s.Step, err))
-		}
 	}
 	if opts.Leftovers {
 		if s.Leftovers, err = leftovers(ctx, client, signing); err != nil {
@@ -125,6 +115,80 @@ func Inspect(ctx context.Context, client InspectClient, signing string, optFns .
 		}
 	}
 	return s, nil
+}
+
+// inspect looks at one Region.
+func (s *Status) inspect(ctx context.Context, client AdminClient, signing string, opts RotateOptions) error {
+	v, err := look(ctx, client, signing, &opts)
+	if err != nil {
+		return err
+	}
+	t := &rotation{client: client, opts: opts, view: v}
+	s.see(ctx, t)
+	s.try(func() error { return t.take(ctx, s.Step) })
+	return nil
+}
+
+// inspectRegions looks at several Regions. The Status is that of the first.
+func (s *Status) inspectRegions(ctx context.Context, client AdminClient, signing string, opts RotateOptions) error {
+	r, err := lookEverywhere(ctx, client, signing, opts)
+	if err != nil {
+		return err
+	}
+	s.see(ctx, r.all[0])
+	for _, t := range r.all[1:] {
+		var other Status
+		other.see(ctx, t)
+		s.Odd = append(s.Odd, other.Odd...)
+	}
+	for _, err := range r.lost {
+		s.Odd = append(s.Odd, err.Error())
+	}
+	if step, ok := r.interrupted(); !ok || step != "" {
+		s.Odd = append(s.Odd, r.differ().Error())
+		s.Step = step
+	}
+	if len(r.lost) > 0 {
+		s.Step = "" // none can be taken
+	}
+	s.try(func() error { return r.take(ctx, s.Step) })
+	return nil
+}
+
+// see sets all but Wait and Leftovers.
+func (s *Status) see(ctx context.Context, t *rotation) {
+	v := t.view
+	s.State, s.Signing, s.Next, s.Previous = v.state(), v.signing.status(), v.next.status(), v.previous.status()
+	odd := v.odd()
+	if v.denied != nil {
+		odd = append(odd, v.denied.Error())
+	}
+	for _, a := range []alias{v.signing, v.next} {
+		if a.usable() && (a.name == v.signing.name || !a.is(v.signing)) {
+			if err := dryRun(ctx, t.client, a.key); err != nil {
+				odd = append(odd, fmt.Sprintf("a dry run of signing with the key of %s: %v", a.name, err))
+			}
+		}
+	}
+	for _, text := range odd {
+		s.Odd = append(s.Odd, t.where+text)
+	}
+	if v.denied == nil {
+		s.Step = map[State]Step{Rest: Prepare, Prepared: Promote, Promoted: Retire, RolledBack: Retire, Mixed: Retire}[s.State]
+	}
+}
+
+// try learns from a dry run how long the step must wait.
+func (s *Status) try(take func() error) {
+	if s.Step == "" {
+		return
+	}
+	err := take()
+	if early, ok := errors.AsType[*tooEarly](err); ok {
+		s.Wait = early.left
+	} else if err != nil {
+		s.Odd = append(s.Odd, fmt.Sprintf("%s: %v", s.Step, err))
+	}
 }
 
 // readOnly is an AdminClient for dry runs, which change nothing.

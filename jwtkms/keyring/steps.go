@@ -16,11 +16,26 @@ import (
 )
 
 func (t *rotation) prepare(ctx context.Context) error {
+	if t.state() == Prepared && t.next.usable() {
+		return nil // prepared already
+	}
+	if err := t.preparable(); err != nil {
+		return err
+	}
+	if err := t.makePrevious(ctx); err != nil {
+		return err
+	}
+	keyARN, err := t.makeKey(ctx)
+	if err != nil {
+		return err
+	}
+	return t.point(ctx, t.next, keyARN)
+}
+
+// preparable refuses to prepare another key while the one before is in use.
+func (t *rotation) preparable() error {
 	switch t.state() {
 	case Prepared:
-		if t.next.usable() {
-			return nil // prepared already
-		}
 		// A key that could have signed may have tokens.
 		if !t.opts.Force && !t.next.revoked && t.next.age >= t.opts.PropagationDelay {
 			return fmt.Errorf("%s names a key that is %s: enable it, or force the step", t.next.name, t.next.key.KeyState)
@@ -40,21 +55,16 @@ func (t *rotation) prepare(ctx context.Context) error {
 			}
 		}
 	}
-	if err := t.known(); err != nil {
-		return err
+	return t.known()
+}
+
+// makePrevious makes the previous alias, so that Promote need not make it, which
+// issuers may see later than the signing alias that it moves.
+func (t *rotation) makePrevious(ctx context.Context) error {
+	if t.previous.key != nil {
+		return nil
 	}
-	if t.previous.key == nil {
-		// So that Promote need not make it, which issuers may see later than
-		// the signing alias that it moves.
-		if err := t.point(ctx, t.previous, t.signing.arn()); err != nil {
-			return err
-		}
-	}
-	keyARN, err := t.makeKey(ctx)
-	if err != nil {
-		return err
-	}
-	return t.point(ctx, t.next, keyARN)
+	return t.point(ctx, t.previous, t.signing.arn())
 }
 
 // makeKey makes a key, if no other Rotate does.
@@ -183,7 +193,7 @@ func (t *rotation) rollback(ctx context.Context) error {
 			return err
 		}
 	}
-	if !t.undoable() && !t.opts.Force {
+	if !t.undoable() && !t.opts.Force && !t.finishing {
 		return fmt.Errorf("it is too late: the key behind %s may be retired at any moment", t.previous.name)
 	}
 	return t.point(ctx, t.signing, t.previous.arn())
@@ -235,34 +245,39 @@ func (t *rotation) retireReplaced(ctx context.Context) error {
 }
 
 func (t *rotation) advance(ctx context.Context) error {
-	err := t.due(ctx)
+	step, key := t.due()
+	if step == "" {
+		return nil
+	}
+	t.opts.Key = key
+	err := t.take(ctx, step)
 	if errors.Is(err, ErrTooEarly) {
 		return nil
 	}
 	return err
 }
 
-func (t *rotation) due(ctx context.Context) error {
+// due is the step that Advance takes, or empty, and the key to revoke.
+func (t *rotation) due() (step Step, key string) {
 	for _, a := range []alias{t.signing, t.next, t.previous} {
 		if a.revoked {
-			return t.revoke(ctx, a.arn())
+			return Revoke, a.arn()
 		}
 	}
 	old := t.opts.MaxKeyAge > 0 && t.signing.age >= t.opts.MaxKeyAge
 	switch t.state() {
 	case Promoted, Mixed:
-		return t.retire(ctx)
+		return Retire, ""
 	case Prepared:
-		if t.opts.Standby && !old {
-			return nil
+		if !t.opts.Standby || old {
+			return Promote, ""
 		}
-		return t.promote(ctx)
 	case Rest:
 		if old || t.opts.Standby && t.opts.MaxKeyAge > 0 {
-			return t.prepare(ctx)
+			return Prepare, ""
 		}
 	}
-	return nil
+	return "", ""
 }
 
 // wait refuses a step that must wait.
@@ -344,6 +359,6 @@ func (t *rotation) do(what string, change func() error) error {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
-	t.done = append(t.done, what)
+	t.done = append(t.done, t.where+what)
 	return nil
 }

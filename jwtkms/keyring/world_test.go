@@ -18,9 +18,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/kmssign/kmssign/kmssigner"
+	"github.com/kmssign/kmssign/kmssigner/multiregion"
 )
 
 // The world of the explorer: a KMS in memory, issuers on the real Ring and its
@@ -56,6 +58,8 @@ type script struct {
 	Slow time.Duration // what a call of issuer y takes longer
 	Fast time.Duration // by how much the clock of an issuer makes tokens live longer
 	Keys int           // how many keys may be made; 0: any number
+	Two  bool          // two Regions
+	Dead []dead        // which Region is not available, and when
 
 	Strict bool // tokens count that a starting issuer signs although no key has propagated
 }
@@ -75,6 +79,11 @@ type act struct {
 type late struct {
 	Who, What string // an issuer, and next, jwt, prev or list
 	By        time.Duration
+}
+
+type dead struct {
+	Region   int
+	From, To time.Duration
 }
 
 type down struct {
@@ -116,6 +125,16 @@ func (s script) String() string {
 		}
 		b.WriteString("}")
 	}
+	if s.Two {
+		b.WriteString(", Two: true")
+	}
+	if len(s.Dead) > 0 {
+		b.WriteString(", Dead: []dead{")
+		for _, l := range s.Dead {
+			fmt.Fprintf(&b, "{%d, %s, %s}, ", l.Region, d(l.From), d(l.To))
+		}
+		b.WriteString("}")
+	}
 	if s.Slow != 0 {
 		fmt.Fprintf(&b, ", Slow: %s", d(s.Slow))
 	}
@@ -148,7 +167,18 @@ var spkis = func() (spkis [len(keyNames)][]byte) {
 	return spkis
 }()
 
-const arnPrefix = "arn:aws:kms:us-east-1:111122223333:"
+// regionNames are those of a world. The aliases of the second have its name in
+// front of theirs.
+var regionNames = [2]string{"us-east-1", "eu-west-1"}
+
+func inRegion(region int, alias string) string {
+	if region == 0 {
+		return alias
+	}
+	return regionNames[region] + " " + alias
+}
+
+func arnIn(region int) string { return "arn:aws:kms:" + regionNames[region] + ":111122223333:" }
 
 func letter(keyARN string) byte { return keyARN[len(keyARN)-1] }
 
@@ -160,10 +190,24 @@ type xkey struct {
 	nosign  bool // nobody may sign with it
 	mac     bool // it is of another type
 	tagged  bool
-	good    time.Time // since when it can be read and can sign
-	revoked time.Time
-	hidden  time.Time // when its public key could first not be read
-	shown   time.Time // when it could be read again
+	orphan  bool         // the step was killed right after making it
+	good    time.Time    // since when it can be read and can sign
+	revoked time.Time    // when it was first marked
+	marks   [2]time.Time // the same by Region
+	hidden  time.Time    // when its public key could first not be read
+	shown   time.Time    // when it could be read again
+
+	region, primary int
+	ready           time.Time // when a replica is no longer Creating
+	twin            *xkey     // the replica in the other Region
+}
+
+// in returns the key as it is in a Region, or nil.
+func (k *xkey) in(region int) *xkey {
+	if k == nil || region == k.region {
+		return k
+	}
+	return k.twin
 }
 
 // version is what an alias named from a time on.
@@ -300,6 +344,19 @@ func (w *world) base() {
 	default:
 		panic("unknown ring " + w.Ring)
 	}
+	if w.Two {
+		for _, k := range w.keys {
+			k.replicate(time.Time{})
+			k.twin.good, k.twin.state = k.good, k.state
+		}
+		for name, versions := range maps.Clone(w.aliases) {
+			w.aliases[inRegion(1, name)] = slices.Clone(versions)
+		}
+	}
+}
+
+func (k *xkey) replicate(ready time.Time) {
+	k.twin = &xkey{id: k.id, state: types.KeyStateEnabled, region: 1 - k.region, primary: k.region, ready: ready, good: ready}
 }
 
 // run runs a script in a synctest bubble and returns what was wrong.
@@ -399,7 +456,7 @@ func (w *world) start(name string) {
 	i.cancel = cancel
 	w.actors.Go(func() {
 		time.Sleep(i.phase)
-		ring, err := New(ctx, caller{w: w, who: name}, "alias/jwt", func(o *Options) {
+		ring, err := New(ctx, w.client(name), "alias/jwt", func(o *Options) {
 			o.Timing = scope
 			o.Logger = slog.New(slog.DiscardHandler)
 			o.SignerOptions = append(o.SignerOptions, func(o *kmssigner.Options) { o.SkipVerification = true })
@@ -407,7 +464,7 @@ func (w *world) start(name string) {
 			o.OnChange = func(Key, Key) { i.sample() }
 		})
 		if err != nil {
-			if ctx.Err() == nil && w.good() != 0 {
+			if ctx.Err() == nil && w.good() != 0 && w.alike() {
 				w.fail("%s does not start: %v", name, err)
 			}
 			return
@@ -424,6 +481,43 @@ func (w *world) start(name string) {
 		i.end()
 	})
 }
+
+// client is how an issuer reaches KMS.
+func (w *world) client(name string) Client {
+	if !w.Two {
+		return caller{w: w, who: name}
+	}
+	var all []multiregion.Region
+	for region, regionName := range regionNames {
+		all = append(all, multiregion.Region{Name: regionName, Client: caller{w: w, who: name, region: region}})
+	}
+	c, err := multiregion.New(all)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// alike reports whether the aliases of the ring have named the same keys in
+// both Regions for some time.
+func (w *world) alike() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.alikeAt(time.Now()) && w.alikeAt(time.Now().Add(-10*latency))
+}
+
+func (w *world) alikeAt(at time.Time) bool {
+	if w.Two {
+		for _, name := range ringAliases {
+			if w.names(name, at).target != w.names(inRegion(1, name), at).target {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+var ringAliases = []string{"alias/jwt", "alias/jwt-next", "alias/jwt-prev"}
 
 // end ends an issuer, as a crash does.
 func (i *issuer) end() {
@@ -518,28 +612,47 @@ func (i *issuer) sign() {
 	}
 }
 
-// good is a key that an alias of the ring names, that is not revoked, has
-// propagated and can sign; or 0.
+// good is a key that an alias of the ring names in every Region that is
+// available, that is not revoked, has propagated and can sign; or 0.
 func (w *world) good() byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Now()
-	since := map[byte]time.Time{}
-	for _, name := range []string{"alias/jwt", "alias/jwt-next", "alias/jwt-prev"} {
-		if v := w.names(name, now); v.target != 0 && (since[v.target].IsZero() || v.at.Before(since[v.target])) {
-			since[v.target] = v.at
+	for id := range w.keys {
+		ok := true
+		for region := range regionNames {
+			if region == 0 || w.Two {
+				ok = ok && (w.dead(region) || w.goodIn(region, id))
+			}
 		}
-	}
-	for id, at := range since {
-		k := w.keys[id]
-		if k.good.After(at) {
-			at = k.good
-		}
-		if k.revoked.IsZero() && k.state == types.KeyStateEnabled && !k.denied && !k.nosign && !k.mac && now.Sub(at) >= scope.PropagationDelay {
+		if ok {
 			return id
 		}
 	}
 	return 0
+}
+
+func (w *world) goodIn(region int, id byte) bool {
+	now := time.Now()
+	var since time.Time
+	for _, name := range ringAliases {
+		if v := w.names(inRegion(region, name), now); v.target == id && (since.IsZero() || v.at.Before(since)) {
+			since = v.at
+		}
+	}
+	k := w.keys[id].in(region)
+	if since.IsZero() || k == nil {
+		return false
+	}
+	if k.good.After(since) {
+		since = k.good
+	}
+	return w.keys[id].revoked.IsZero() && k.state == types.KeyStateEnabled && !k.denied && !k.nosign && !k.mac && now.Sub(since) >= scope.PropagationDelay
+}
+
+// dead reports whether a Region is not available.
+func (w *world) dead(region int) bool {
+	now := time.Since(w.t0)
+	return slices.ContainsFunc(w.Dead, func(d dead) bool { return d.Region == region && d.From <= now && now < d.To })
 }
 
 var errKilled = errors.New("killed")
@@ -567,7 +680,12 @@ func (w *world) operate(n int, a act, word []string) {
 		o.Timing = scope
 		o.MaxKeyAge = time.Hour
 		if len(word) > 1 {
-			o.Key = key
+			o.Key = "mrk-" + key
+		}
+		if w.Two {
+			other := c
+			other.region = 1
+			o.Regions = []AdminClient{other}
 		}
 	})
 	if err != nil && a.Kill == 0 {
@@ -630,7 +748,7 @@ func (w *world) judge() {
 		for _, p := range i.served {
 			// Nothing stays.
 			for _, key := range []byte(p.keys) {
-				if mark := w.keys[key].revoked; !mark.IsZero() && p.to.Sub(mark) > scope.RefreshInterval+scope.Slack+w.downtime() {
+				if mark := w.told(w.keys[key]); !mark.IsZero() && p.to.Sub(mark) > scope.RefreshInterval+scope.Slack+w.downtime() {
 					w.bad = append(w.bad, fmt.Sprintf("%s serves %c until %v, which was revoked at %v", i.name, key, at(p.to), at(mark)))
 				}
 			}
@@ -657,8 +775,11 @@ func (w *world) judge() {
 			}
 		}
 		for _, s := range i.signed {
-			if s.key != 0 && !w.keys[s.key].revoked.IsZero() && s.to.Sub(w.keys[s.key].revoked) > scope.RefreshInterval+scope.Slack+w.downtime() {
-				w.bad = append(w.bad, fmt.Sprintf("%s signs with %c until %v, which was revoked at %v", i.name, s.key, at(s.to), at(w.keys[s.key].revoked)))
+			if s.key == 0 {
+				continue
+			}
+			if mark := w.told(w.keys[s.key]); !mark.IsZero() && s.to.Sub(mark) > scope.RefreshInterval+scope.Slack+w.downtime() {
+				w.bad = append(w.bad, fmt.Sprintf("%s signs with %c until %v, which was revoked at %v", i.name, s.key, at(s.to), at(mark)))
 			}
 		}
 		// Nothing stays: at the end all is over.
@@ -682,29 +803,84 @@ func (w *world) judge() {
 // judgeKeys looks at what operators have left.
 func (w *world) judgeKeys() {
 	now := time.Now()
-	for _, k := range w.keys {
-		var named, was bool
-		for name := range w.aliases {
-			if short(name) == "" {
+	for region := range regionNames {
+		for _, k := range w.keys {
+			if k = k.in(region); k == nil {
 				continue
 			}
-			named = named || w.names(name, now).target == k.id
-			for _, v := range w.aliases[name] {
-				was = was || v.target == k.id
+			var named, was bool
+			for _, name := range ringAliases {
+				name = inRegion(region, name)
+				named = named || w.names(name, now).target == k.id
+				for _, v := range w.aliases[name] {
+					was = was || v.target == k.id
+				}
+			}
+			if !w.hands && was && !named && k.state == types.KeyStateEnabled {
+				w.bad = append(w.bad, fmt.Sprintf("the key %c has lost its aliases in %s and is enabled", k.id, regionNames[region]))
+			}
+			if k.id > 'D' && !k.tagged {
+				w.bad = append(w.bad, fmt.Sprintf("the key %c was made without a tag in %s", k.id, regionNames[region]))
 			}
 		}
-		if !w.hands && was && !named && k.state == types.KeyStateEnabled {
-			w.bad = append(w.bad, fmt.Sprintf("the key %c has lost its aliases and is enabled", k.id))
+	}
+	for _, name := range []string{"alias/jwt", inRegion(1, "alias/jwt")} {
+		k := w.keys[w.names(name, now).target]
+		if k == nil || w.hands {
+			continue
 		}
-		if k.id > 'D' && !k.tagged {
-			w.bad = append(w.bad, fmt.Sprintf("the key %c was made without a tag", k.id))
+		if in := k.in(len(strings.Fields(name)) - 1); in.state != types.KeyStateEnabled || !k.revoked.IsZero() {
+			w.bad = append(w.bad, fmt.Sprintf("%s names %c, which is %s", name, k.id, in.state))
 		}
 	}
-	if k := w.keys[w.names("alias/jwt", now).target]; !w.hands && (k.state != types.KeyStateEnabled || !k.revoked.IsZero()) {
-		w.bad = append(w.bad, fmt.Sprintf("the signing alias names %c, which is %s", k.id, k.state))
+	if w.Two && !w.hands {
+		if !w.alikeAt(now) {
+			w.bad = append(w.bad, "the Regions differ at the end")
+		}
+		// A key that was made is found again, unless the step was killed right
+		// after making it.
+		for _, k := range w.keys {
+			named := k.id <= 'D' || k.orphan
+			for name := range w.aliases {
+				named = named || w.names(name, now).target == k.id
+			}
+			if !named {
+				w.bad = append(w.bad, fmt.Sprintf("the key %c was left behind", k.id))
+			}
+		}
 	}
 	if w.Keys > 0 && w.made > w.Keys {
 		w.bad = append(w.bad, fmt.Sprintf("%d keys were made, want at most %d", w.made, w.Keys))
+	}
+}
+
+// told is when issuers could see for a whole interval that a key is revoked.
+func (w *world) told(k *xkey) time.Time {
+	told := k.revoked
+	for {
+		var delayed time.Time
+		for region, mark := range k.marks {
+			if mark.IsZero() {
+				continue
+			}
+			at := mark
+			if told.After(at) {
+				at = told
+			}
+			for _, d := range w.Dead {
+				from, to := w.t0.Add(d.From), w.t0.Add(d.To)
+				if d.Region == region && from.Before(at.Add(scope.RefreshInterval+scope.Slack)) && to.After(at) {
+					at = to
+				}
+			}
+			if delayed.IsZero() || at.Before(delayed) {
+				delayed = at
+			}
+		}
+		if !delayed.After(told) {
+			return told
+		}
+		told = delayed
 	}
 }
 
@@ -722,6 +898,8 @@ type caller struct {
 	act  *act // of an operator
 	n    *int // calls so far
 	kill func()
+
+	region int
 }
 
 // enter takes the time of a call, and decides whether it is made.
@@ -745,6 +923,9 @@ func (c caller) enter(ctx context.Context) error {
 	}
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if c.w.dead(c.region) {
+		return &smithyhttp.RequestSendError{Err: errors.New("no route")}
 	}
 	for _, d := range c.w.Down {
 		now := time.Since(c.w.t0)
@@ -785,13 +966,11 @@ func short(alias string) string {
 
 // find finds a key by alias, ID or ARN.
 func (c caller) find(id string) (*xkey, error) {
+	letter := letter(id)
 	if strings.HasPrefix(id, "alias/") {
-		if k := c.w.keys[c.w.names(id, c.view(short(id))).target]; k != nil {
-			return k, nil
-		}
-		return nil, &types.NotFoundException{}
+		letter = c.w.names(inRegion(c.region, id), c.view(short(id))).target
 	}
-	if k := c.w.keys[letter(id)]; k != nil {
+	if k := c.w.keys[letter].in(c.region); k != nil {
 		return k, nil
 	}
 	return nil, &types.NotFoundException{}
@@ -813,7 +992,7 @@ func (k *xkey) check(sign bool) error {
 	return nil
 }
 
-func (k *xkey) arn() *string { return aws.String(arnPrefix + "key/" + string(k.id)) }
+func (k *xkey) arn() *string { return aws.String(arnIn(k.region) + "key/mrk-" + string(k.id)) }
 
 func (c caller) GetPublicKey(ctx context.Context, in *kms.GetPublicKeyInput, _ ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error) {
 	if err := c.enter(ctx); err != nil {
@@ -864,10 +1043,21 @@ func (c caller) ListAliases(ctx context.Context, in *kms.ListAliasesInput, _ ...
 	}
 	defer c.leave()
 	out := &kms.ListAliasesOutput{}
-	for name := range c.w.aliases {
-		if v := c.w.names(name, c.view("list")); v.target == letter(*in.KeyId) {
-			out.Aliases = append(out.Aliases, types.AliasListEntry{AliasName: aws.String(name), AliasArn: aws.String(arnPrefix + name),
-				CreationDate: &v.made, LastUpdatedDate: &v.at})
+	if _, err := c.find(*in.KeyId); err != nil {
+		return nil, err
+	}
+	out.Aliases = []types.AliasListEntry{}
+	for full := range c.w.aliases {
+		name := full
+		if c.region != 0 {
+			name = strings.TrimPrefix(full, inRegion(c.region, ""))
+		}
+		if inRegion(c.region, name) != full || !strings.HasPrefix(name, "alias/") {
+			continue // of the other Region
+		}
+		if v := c.w.names(full, c.view("list")); v.target == letter(*in.KeyId) {
+			out.Aliases = append(out.Aliases, types.AliasListEntry{AliasName: aws.String(name), AliasArn: aws.String(arnIn(c.region) + name),
+				TargetKeyId: aws.String("mrk-" + string(v.target)), CreationDate: &v.made, LastUpdatedDate: &v.at})
 		}
 	}
 	return out, nil
@@ -890,10 +1080,16 @@ func (c caller) DescribeKey(ctx context.Context, in *kms.DescribeKeyInput, _ ...
 
 func (k *xkey) metadata() *types.KeyMetadata {
 	if k.mac {
-		return &types.KeyMetadata{Arn: k.arn(), KeyId: aws.String(string(k.id)), KeySpec: types.KeySpecHmac256, KeyUsage: types.KeyUsageTypeGenerateVerifyMac, KeyState: k.state}
+		return &types.KeyMetadata{Arn: k.arn(), KeyId: aws.String("mrk-" + string(k.id)), KeySpec: types.KeySpecHmac256, KeyUsage: types.KeyUsageTypeGenerateVerifyMac, KeyState: k.state}
+	}
+	state := k.state
+	if time.Now().Before(k.ready) {
+		state = types.KeyStateCreating
 	}
 	return &types.KeyMetadata{
-		Arn: k.arn(), KeyId: aws.String(string(k.id)), KeySpec: types.KeySpecEccNistEdwards25519, KeyUsage: types.KeyUsageTypeSignVerify, KeyState: k.state,
+		MultiRegion:              aws.Bool(true),
+		MultiRegionConfiguration: &types.MultiRegionConfiguration{PrimaryKey: &types.MultiRegionKey{Region: aws.String(regionNames[k.primary])}},
+		Arn:                      k.arn(), KeyId: aws.String("mrk-" + string(k.id)), KeySpec: types.KeySpecEccNistEdwards25519, KeyUsage: types.KeyUsageTypeSignVerify, KeyState: state,
 		SigningAlgorithms: []types.SigningAlgorithmSpec{types.SigningAlgorithmSpecEd25519PhSha512, types.SigningAlgorithmSpecEd25519Sha512},
 	}
 }
@@ -904,9 +1100,33 @@ func (c caller) CreateKey(ctx context.Context, in *kms.CreateKeyInput, _ ...func
 	}
 	defer c.leave()
 	k := c.w.newKey()
+	k.region, k.primary = c.region, c.region
 	c.w.made++
+	k.orphan = c.act.Kill == -*c.n || c.act.Kill == *c.n+1
 	k.tagged = len(in.Tags) == 1
 	return &kms.CreateKeyOutput{KeyMetadata: k.metadata()}, nil
+}
+
+// creating is how long it takes to make a replica.
+const creating = 2500 * time.Millisecond
+
+func (c caller) ReplicateKey(ctx context.Context, in *kms.ReplicateKeyInput, _ ...func(*kms.Options)) (*kms.ReplicateKeyOutput, error) {
+	if err := c.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer c.leave()
+	k, err := c.find(*in.KeyId)
+	switch {
+	case err != nil:
+		return nil, err
+	case k.region != k.primary || *in.ReplicaRegion != regionNames[1-c.region]:
+		return nil, &types.UnsupportedOperationException{}
+	case k.twin != nil:
+		return nil, &types.AlreadyExistsException{}
+	}
+	k.replicate(time.Now().Add(creating))
+	k.twin.tagged = len(in.Tags) == 1
+	return &kms.ReplicateKeyOutput{ReplicaKeyMetadata: k.twin.metadata()}, nil
 }
 
 func (c caller) CreateAlias(ctx context.Context, in *kms.CreateAliasInput, _ ...func(*kms.Options)) (*kms.CreateAliasOutput, error) {
@@ -915,17 +1135,21 @@ func (c caller) CreateAlias(ctx context.Context, in *kms.CreateAliasInput, _ ...
 	}
 	defer c.leave()
 	now := time.Now()
-	if c.w.names(*in.AliasName, now).target != 0 {
+	name := inRegion(c.region, *in.AliasName)
+	if c.w.names(name, now).target != 0 {
 		return nil, &types.AlreadyExistsException{}
 	}
 	k, err := c.find(*in.TargetKeyId)
 	if err != nil {
 		return nil, err
 	}
-	if strings.Contains(*in.AliasName, "-revoked-") {
-		k.revoked = now
+	if first := c.w.keys[k.id]; strings.Contains(name, "-revoked-") {
+		if first.revoked.IsZero() {
+			first.revoked = now
+		}
+		first.marks[c.region] = now
 	}
-	c.w.set(*in.AliasName, k.id, now)
+	c.w.set(name, k.id, now)
 	return &kms.CreateAliasOutput{}, nil
 }
 
@@ -935,12 +1159,16 @@ func (c caller) UpdateAlias(ctx context.Context, in *kms.UpdateAliasInput, _ ...
 	}
 	defer c.leave()
 	now := time.Now()
-	if c.w.names(*in.AliasName, now).target == 0 {
+	name := inRegion(c.region, *in.AliasName)
+	if c.w.names(name, now).target == 0 {
 		return nil, &types.NotFoundException{}
 	}
 	k, err := c.find(*in.TargetKeyId)
+	if err == nil && now.Before(k.ready) {
+		err = &types.KMSInvalidStateException{}
+	}
 	if err == nil {
-		c.w.set(*in.AliasName, k.id, now)
+		c.w.set(name, k.id, now)
 	}
 	return &kms.UpdateAliasOutput{}, err
 }
@@ -952,7 +1180,7 @@ func (c caller) DisableKey(ctx context.Context, in *kms.DisableKeyInput, _ ...fu
 	k, err := c.find(*in.KeyId)
 	if err == nil {
 		k.state, k.good = types.KeyStateDisabled, time.Now()
-		if k.revoked.IsZero() {
+		if c.w.keys[k.id].revoked.IsZero() {
 			c.w.mourn(k)
 		}
 	}

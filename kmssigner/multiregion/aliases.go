@@ -2,8 +2,10 @@ package multiregion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -47,9 +49,10 @@ var listingAliases = operation[kms.ListAliasesOutput]{
 // caller's ARN, or the first Region if the caller gave no ARN.
 //
 // A Region that is not available, or that answers for another key, is left out.
-// If that Region has a later date for an alias, the answer does not show it.
-// ListAliases fails with the refusal if any Region refuses, and if no Region is
-// available.
+// If that Region has a later date for an alias, the answer does not show it. A
+// Region without a replica of the key has no aliases for it. ListAliases fails
+// if no Region is available, if no Region has the key, and with the refusal if
+// any Region refuses for another reason.
 func (c *Client) ListAliases(ctx context.Context, in *kms.ListAliasesInput, optFns ...func(*kms.Options)) (*kms.ListAliasesOutput, error) {
 	own := valueOf(in)
 	req, err := prepare(c, listingAliases, own.KeyId)
@@ -63,14 +66,30 @@ func (c *Client) ListAliases(ctx context.Context, in *kms.ListAliasesInput, optF
 		return nil, fmt.Errorf("multiregion: %s with %q: want no marker, because answers are never truncated", req.name, req.key.asked)
 	}
 	optFns = slices.Clip(optFns)
+	// A Region without a replica of the key has no aliases for it. Its answer
+	// must not hide those of the others, of which one may revoke the key.
+	var mu sync.Mutex
+	var absent joined
 	req.send = func(ctx context.Context, r *region, keyID *string) (*kms.ListAliasesOutput, error) {
 		in := own
 		in.KeyId = keyID
-		return r.listAliases(ctx, req, &in, optFns)
+		out, err := r.listAliases(ctx, req, &in, optFns)
+		if _, none := errors.AsType[*types.NotFoundException](err); none {
+			mu.Lock()
+			defer mu.Unlock()
+			absent = append(absent, &regionError{r.Name, err})
+			return &kms.ListAliasesOutput{Aliases: []types.AliasListEntry{}}, nil
+		}
+		return out, err
 	}
 	answers, err := everywhere(ctx, c, req)
 	if err != nil {
 		return nil, err
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(absent) == len(answers) {
+		return nil, fmt.Errorf("multiregion: %s: %w", req.name, absent)
 	}
 	return combine(answers), nil
 }

@@ -213,6 +213,23 @@ func TestListAliasesRefusal(t *testing.T) {
 		}
 		down(t, c)
 	}
+	// One Region, or none, has the key.
+	for _, missing := range [][]string{{regionA}, {regionB}, {regionA, regionB}} {
+		w := ecWorld(t)
+		for _, region := range missing {
+			w.a.Region(region).Inject(aliasFault, kmstest.Fail(&types.NotFoundException{}))
+		}
+		c := w.client(t)
+		out, err := c.ListAliases(t.Context(), &kms.ListAliasesInput{KeyId: &w.arn})
+		if len(missing) == 2 {
+			if _, ok := errors.AsType[*types.NotFoundException](err); !ok || !strings.Contains(err.Error(), regionA) {
+				t.Errorf("no Region has the key: got %v, want NotFoundException and the Regions", err)
+			}
+		} else if err != nil || len(out.Aliases) == 0 || time.Since(*out.Aliases[0].LastUpdatedDate) > time.Minute {
+			t.Errorf("%q has no replica: got %v, %v, want the aliases of the other Region, as moved now", missing, out, err)
+		}
+		down(t, c)
+	}
 	// All are away.
 	w := ecWorld(t)
 	w.a.Inject(aliasFault, kmstest.Reset())
