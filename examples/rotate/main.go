@@ -53,6 +53,14 @@ var steps = []keyring.Step{keyring.Prepare, keyring.Promote, keyring.Retire, key
 
 func main() { cli.Main("rotate", run) }
 
+const about = `
+Rotate rotates the KMS key behind an alias that an issuer of JWTs signs with. Without -step it shows how far the rotation is and which step is next. Without -alias it tells the story of a rotation, a rollback and an emergency on an embedded fake KMS, and needs no AWS account.
+
+  rotate -alias alias/jwt
+  rotate -alias alias/jwt -step prepare -dry-run
+  rotate -alias alias/jwt -step revoke -key KEY_ID
+`
+
 // request is what the command line asks for.
 type request struct {
 	alias   string
@@ -86,6 +94,7 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 func parse(args []string, stdio cli.Stdio) (request, error) {
 	var req request
 	flags := cli.NewFlags("rotate", stdio)
+	flags.About = about
 	flags.StringVar(&req.alias, "alias", "", "`alias` name or alias ARN of the signing key; none: a demonstration on the embedded fake KMS")
 	step := flags.String("step", "", "`step` to take: "+join(steps)+", or status, which changes nothing (default: status)")
 	flags.StringVar(&req.opts.Key, "key", "", "`ID` or ARN of the key that -step revoke revokes")

@@ -219,6 +219,17 @@ func TestStatusFits(t *testing.T) {
 		"The ring is prepared before the previous key was retired.\nThe next step is retire, in 1h0m0s, at 2026-01-02T04:04:05Z.\nOdd:\n- word", "\n  word", "ab is\n  odd\n"})
 	s.Step = ""
 	contains(t, nil, text(s, time.Now()), []string{"No step is next.\n"})
+
+	for _, state := range types.KeyState("").Values() {
+		s.Signing.KeyState = state
+		got := text(s, time.Now())
+		contains(t, nil, got, []string{" " + string(state) + "\n"})
+		for line := range strings.Lines(got) {
+			if len(line) > 81 {
+				t.Errorf("%s: %d columns: %s", state, len(line)-1, line)
+			}
+		}
+	}
 }
 
 // A step that was interrupted is the next one.
@@ -316,7 +327,7 @@ func TestWrongUsage(t *testing.T) {
 	} {
 		fails(t, tt.want, 2, tt.args...)
 	}
-	if status, stdout, stderr := invoke(t, "-h"); status != 0 || !strings.Contains(stdout+stderr, "Usage of rotate:") {
+	if status, stdout, stderr := invoke(t, "-h"); status != 0 || !strings.HasPrefix(stdout, "Rotate rotates the KMS key") || !strings.Contains(stdout, "Usage of rotate:") {
 		t.Errorf("-h: status %d\n%s%s", status, stdout, stderr)
 	}
 }

@@ -27,6 +27,10 @@ func show(ctx context.Context, client keyring.InspectClient, signing string, req
 	return err
 }
 
+// maxState is the length of a state that fits beside a key ID and the longest
+// key spec, ECC_NIST_EDWARDS25519.
+const maxState = 80 - len("mrk-1234abcd12ab34cd56ef1234567890ab  ECC_NIST_EDWARDS25519  ")
+
 // text formats a status in lines of 80 columns, unless a name is longer.
 func text(s keyring.Status, now time.Time) string {
 	aliases := []keyring.AliasStatus{s.Signing, s.Next, s.Previous}
@@ -53,7 +57,11 @@ func text(s keyring.Status, now time.Time) string {
 		if a.Revoked {
 			state = "Revoked"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", id(a.KeyARN), a.KeySpec, state)
+		row := "%s\t%s\t%s\n"
+		if len(state) > maxState {
+			row = "%s\t%s\n\t%s\n" // below the spec, or the line would be too long
+		}
+		fmt.Fprintf(w, row, id(a.KeyARN), a.KeySpec, state)
 	}
 	w.Flush()
 	fmt.Fprintf(&b, "\nThe ring is %s.\n", s.State)
