@@ -19,6 +19,7 @@ var conditionKeys = []string{
 	"kms:GrantOperations",
 	"kms:GranteePrincipal",
 	"kms:KeySpec",
+	"kms:ReplicaRegion",
 	"kms:MessageType",
 	"kms:RequestAlias",
 	"kms:SigningAlgorithm",
