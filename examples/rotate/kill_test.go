@@ -26,12 +26,12 @@ func TestMain(m *testing.M) {
 }
 
 // kill runs the program and kills it with SIGKILL while it waits for the answer
-// to its call n, of which the fake has not run the operation. It reports false
-// if the program ended before that call.
-func kill(t *testing.T, fake *kmstest.KMS, n int, args ...string) bool {
+// to the nth call of an operation, or of any operation, which the fake has not
+// run. It reports false if the program ended before that call.
+func kill(t *testing.T, fake *kmstest.KMS, operation string, n int, args ...string) bool {
 	t.Helper()
-	defer fake.Inject(kmstest.Match{Skip: n - 1}, kmstest.Hang())()
-	before := fake.Calls("")
+	defer fake.Inject(kmstest.Match{Operation: operation, Skip: n - 1}, kmstest.Hang())()
+	before := fake.Calls(operation)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
@@ -41,11 +41,11 @@ func kill(t *testing.T, fake *kmstest.KMS, n int, args ...string) bool {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	for fake.Calls("")-before < n {
+	for fake.Calls(operation)-before < n {
 		select {
 		case err := <-ended:
 			if err != nil {
-				t.Fatalf("rotate %q: %v, before call %d", args, err, n)
+				t.Fatalf("rotate %q: %v, before call %d of %q", args, err, n, operation)
 			}
 			return false
 		case <-time.After(time.Millisecond):
@@ -55,7 +55,7 @@ func kill(t *testing.T, fake *kmstest.KMS, n int, args ...string) bool {
 		t.Fatal(err)
 	}
 	if err := <-ended; err == nil {
-		t.Errorf("rotate %q was not killed at call %d", args, n)
+		t.Errorf("rotate %q was not killed at call %d of %q", args, n, operation)
 	}
 	return true
 }
@@ -78,7 +78,7 @@ func TestKilledRollback(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		killed = kill(t, fake, n, append(args, "rollback")...)
+		killed = kill(t, fake, "", n, append(args, "rollback")...)
 		_, err := fake.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: &next})
 		if killed && err == nil && *keyOf(t, fake, "alias/jwt").KeyId == second {
 			halves++ // the first change was made and the second was not

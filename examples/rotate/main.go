@@ -12,6 +12,7 @@
 //	go -C examples run ./rotate -alias alias/jwt -step prepare
 //	go -C examples run ./rotate -alias alias/jwt -step promote -dry-run
 //	go -C examples run ./rotate -alias alias/jwt -step revoke -key 1234abcd-12ab-34cd-56ef-1234567890ab
+//	go -C examples run ./rotate -alias alias/jwt -regions eu-west-1,eu-central-1 -step prepare
 //
 // The steps are those of package keyring. prepare makes the next key, promote
 // signs with it, and retire disables the previous one. rollback goes back to
@@ -19,6 +20,10 @@
 // the step that is due, for a cron. Each step can be taken again and does what
 // is left to do, if anything. The flags that are times must be those of the
 // issuers. docs/rotation.md says when to take which step.
+//
+// With -regions, each step is taken in all Regions of a ring of multi-Region
+// keys, and a step that was interrupted between two of them is finished by
+// taking it again.
 //
 // What was done goes to standard output, one line for each change, or with
 // -json as one JSON object. The exit status is 0, 2 for a wrong command line,
@@ -59,11 +64,13 @@ Rotate rotates the KMS key behind an alias that an issuer of JWTs signs with. Wi
   rotate -alias alias/jwt
   rotate -alias alias/jwt -step prepare -dry-run
   rotate -alias alias/jwt -step revoke -key KEY_ID
+  rotate -alias alias/jwt -regions eu-west-1,eu-central-1
 `
 
 // request is what the command line asks for.
 type request struct {
 	alias   string
+	regions []string // all Regions of the ring; none: the configured one
 	step    keyring.Step
 	spec    types.KeySpec // of the new key; empty: that of the signing key
 	opts    keyring.RotateOptions
@@ -81,10 +88,11 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 	if req.alias == "" {
 		return demonstrate(ctx, req, stdio.Out)
 	}
-	client, signing, err := open(ctx, req)
+	client, others, signing, err := open(ctx, req)
 	if err != nil {
 		return err
 	}
+	req.opts.Regions = others
 	if req.step == status {
 		return show(ctx, client, signing, req, time.Now(), stdio.Out)
 	}
@@ -96,6 +104,7 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	flags := cli.NewFlags("rotate", stdio)
 	flags.About = about
 	flags.StringVar(&req.alias, "alias", "", "`alias` name or alias ARN of the signing key; none: a demonstration on the embedded fake KMS")
+	regions := flags.String("regions", "", "all `Regions` of a ring of multi-Region keys, separated by commas and always in the same order (default: the ring is in the configured Region)")
 	step := flags.String("step", "", "`step` to take: "+join(steps)+", or status, which changes nothing (default: status)")
 	flags.StringVar(&req.opts.Key, "key", "", "`ID` or ARN of the key that -step revoke revokes")
 	flags.BoolVar(&req.opts.DryRun, "dry-run", false, "say what the step would do, and do nothing")
@@ -117,6 +126,9 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 		return req, err
 	}
 	req.step, req.spec = keyring.Step(cmp.Or(*step, string(status))), types.KeySpec(*spec)
+	if *regions != "" {
+		req.regions = strings.Split(*regions, ",")
+	}
 	if err := req.check(*step != ""); err != nil {
 		return req, cli.Usage(err)
 	}
@@ -138,8 +150,8 @@ func (req *request) check(hasStep bool) error {
 	switch {
 	case req.step != status && !slices.Contains(steps, req.step):
 		return fmt.Errorf("unknown -step %q, want one of %s or status", req.step, join(steps))
-	case req.alias == "" && (hasStep || o.DryRun || o.Force || o.Leftovers || req.json || o.Next != "" || o.Previous != "" || o.Key != ""):
-		return errors.New("-step, -key, -dry-run, -force, -json, -leftovers, -next and -previous want an -alias; without one there is a demonstration")
+	case req.alias == "" && (hasStep || o.DryRun || o.Force || o.Leftovers || req.json || o.Next != "" || o.Previous != "" || o.Key != "" || req.regions != nil):
+		return errors.New("-step, -key, -dry-run, -force, -json, -leftovers, -next, -previous and -regions want an -alias; without one there is a demonstration")
 	case req.alias != "" && req.step == status && (o.DryRun || o.Force):
 		return fmt.Errorf("-dry-run and -force want a -step: %s", join(steps))
 	case req.step == keyring.Revoke && o.Key == "":
@@ -167,6 +179,22 @@ func (req *request) check(hasStep bool) error {
 	if req.alias != "" && !cli.IsAlias(req.alias) {
 		return fmt.Errorf("-alias is %q, want an alias, such as alias/jwt: only an alias can be pointed to another key", req.alias)
 	}
+	return req.checkRegions()
+}
+
+// checkRegions returns an error unless -regions names two Regions or more, each
+// once, and the Region of an alias ARN first.
+func (req *request) checkRegions() error {
+	if req.regions == nil {
+		return nil
+	}
+	sorted := slices.Sorted(slices.Values(req.regions))
+	if len(sorted) < 2 || len(slices.Compact(slices.Clone(sorted))) < len(sorted) || sorted[0] == "" {
+		return fmt.Errorf("-regions is %q, want two Regions or more, each once, such as eu-west-1,eu-central-1", strings.Join(req.regions, ","))
+	}
+	if named := cli.RegionOf(req.alias); named != "" && named != req.regions[0] {
+		return fmt.Errorf("-alias is in %s and -regions begins with %s, want the same", named, req.regions[0])
+	}
 	return nil
 }
 
@@ -177,28 +205,40 @@ func signs(spec types.KeySpec) bool {
 	})
 }
 
-// open returns a client for the user's KMS, and the name of the signing alias
-// there.
-func open(ctx context.Context, req request) (client *kms.Client, signing string, err error) {
-	cfg, err := cli.LoadConfig(ctx, cli.RegionOf(req.alias), "give -alias an ARN")
+// open returns a client for the user's KMS, those for the other Regions, and the
+// name of the signing alias there.
+func open(ctx context.Context, req request) (client *kms.Client, others []keyring.AdminClient, signing string, err error) {
+	region := cli.RegionOf(req.alias)
+	if req.regions != nil {
+		region = req.regions[0]
+	}
+	cfg, err := cli.LoadConfig(ctx, region, "give -alias an ARN")
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
+	}
+	client = kms.NewFromConfig(cfg)
+	for i := 1; i < len(req.regions); i++ {
+		others = append(others, kms.NewFromConfig(cfg, func(o *kms.Options) { o.Region = req.regions[i] }))
 	}
 	named, err := arn.Parse(req.alias)
 	if err != nil {
-		return kms.NewFromConfig(cfg), req.alias, nil
+		return client, others, req.alias, nil
 	}
 	// KMS moves aliases by their names alone, in the caller's account: it must
 	// be the ARN's.
-	client = kms.NewFromConfig(cfg)
-	out, err := client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &named.Resource})
+	var out *kms.DescribeKeyOutput
+	for _, c := range append([]keyring.AdminClient{client}, others...) {
+		if out, err = c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &named.Resource}); err == nil {
+			break // one Region that answers is enough
+		}
+	}
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	if account := aws.ToString(out.KeyMetadata.AWSAccountId); account != named.AccountID {
-		return nil, "", fmt.Errorf("%s is in another account than the credentials' own, %s", req.alias, account)
+		return nil, nil, "", fmt.Errorf("%s is in another account than the credentials' own, %s", req.alias, account)
 	}
-	return client, named.Resource, nil
+	return client, others, named.Resource, nil
 }
 
 // outcome is what a step did, for -json.
@@ -213,7 +253,7 @@ type outcome struct {
 // take takes one step and says what it did, also where it did not come to an
 // end.
 func take(ctx context.Context, client keyring.AdminClient, signing string, req request, stdout io.Writer) error {
-	newKey, err := newKey(ctx, client, signing, req.spec)
+	newKey, err := newKey(ctx, client, signing, req)
 	if err != nil {
 		return err
 	}
@@ -243,15 +283,20 @@ func take(ctx context.Context, client keyring.AdminClient, signing string, req r
 
 // newKey is what a key of another spec than the signing key's is made with, or
 // nil.
-func newKey(ctx context.Context, client keyring.AdminClient, signing string, spec types.KeySpec) (*kms.CreateKeyInput, error) {
-	if spec == "" {
+func newKey(ctx context.Context, client keyring.AdminClient, signing string, req request) (*kms.CreateKeyInput, error) {
+	if req.spec == "" {
 		return nil, nil
+	}
+	in := &kms.CreateKeyInput{KeySpec: req.spec, KeyUsage: types.KeyUsageTypeSignVerify, MultiRegion: aws.Bool(true)}
+	if req.regions != nil {
+		return in, nil
 	}
 	out, err := client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &signing})
 	if err != nil {
 		return nil, err
 	}
-	return &kms.CreateKeyInput{KeySpec: spec, KeyUsage: types.KeyUsageTypeSignVerify, MultiRegion: out.KeyMetadata.MultiRegion}, nil
+	in.MultiRegion = out.KeyMetadata.MultiRegion
+	return in, nil
 }
 
 func writeJSON(w io.Writer, v any) error {

@@ -323,6 +323,11 @@ func TestWrongUsage(t *testing.T) {
 		{"-propagation-delay -1s, want 0 or more", []string{"-propagation-delay", "-1s"}},
 		{"only an alias can be pointed to another key", []string{"-alias", "1234abcd-12ab-34cd-56ef-1234567890ab"}},
 		{"only an alias can be pointed to another key", []string{"-alias", "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"}},
+		{"want an -alias", []string{"-regions", "us-east-1,eu-west-1"}},
+		{`-regions is "eu-west-1", want two Regions or more`, []string{"-alias", "alias/jwt", "-regions", "eu-west-1"}},
+		{"want two Regions or more, each once", []string{"-alias", "alias/jwt", "-regions", "eu-west-1,us-east-1,eu-west-1"}},
+		{"want two Regions or more", []string{"-alias", "alias/jwt", "-regions", "eu-west-1,"}},
+		{"-alias is in us-east-1 and -regions begins with eu-west-1", []string{"-alias", "arn:aws:kms:us-east-1:111122223333:alias/jwt", "-regions", "eu-west-1,us-east-1"}},
 		{`-next is "jwt2", want an alias name, such as alias/jwt-next`, []string{"-alias", "alias/jwt", "-next", "jwt2"}},
 	} {
 		fails(t, tt.want, 2, tt.args...)
