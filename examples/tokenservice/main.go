@@ -207,6 +207,7 @@ func serve(ctx context.Context, set settings, stdio cli.Stdio) (err error) {
 		*o = set.ring
 		o.Logger = logger
 		o.OnRefresh = func(err error) { svc.Refreshed(err) } // of refreshes after New's
+		o.OnChange = func(from, to keyring.Key) { svc.Changed(from, to) }
 	})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -218,6 +219,7 @@ func serve(ctx context.Context, set settings, stdio cli.Stdio) (err error) {
 	svc, err = service.New(ring, client, func(o *service.Options) {
 		*o = set.service
 		o.Issuer = issuer
+		o.MaxAge = set.ring.MaxAge
 		o.Logger = logger
 		traced(o)
 	})

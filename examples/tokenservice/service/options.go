@@ -32,6 +32,10 @@ type Options struct {
 	// Ring's MaxLifetime. Zero means 15 minutes.
 	Lifetime time.Duration
 
+	// MaxAge is the MaxAge of the Ring, for the metrics: a key that this instance
+	// has published for so long is known to its verifiers. Zero means 5 minutes.
+	MaxAge time.Duration
+
 	// Authorize decides whether the request may have a token with the claims. It
 	// may change them, to make sub the name by which the caller is known, for
 	// example. If the request is a form, PostForm and BasicAuth of r have the
@@ -119,6 +123,7 @@ func (o *Options) complete() (allowed map[string]bool, err error) {
 		zero, least time.Duration
 	}{
 		{"Lifetime", &o.Lifetime, 15 * time.Minute, time.Second},
+		{"MaxAge", &o.MaxAge, 5 * time.Minute, 1},
 		{"RequestTimeout", &o.RequestTimeout, 5 * time.Second, 1},
 		{"RetryAfter", &o.RetryAfter, time.Second, time.Second},
 		{"HealthInterval", &o.HealthInterval, 10 * time.Second, 1},

@@ -62,6 +62,7 @@ type Service struct {
 	signing chan struct{} // has a place for each token that is being signed
 	health  health
 	metrics metrics
+	keys    keyMetrics
 }
 
 // New returns a Service that signs with ring. The health check calls Sign of client.
@@ -82,6 +83,7 @@ func New(ring *keyring.Ring, client kmssigner.Client, optFns ...func(*Options)) 
 	s.signing = make(chan struct{}, s.opts.MaxInFlight)
 	s.health.turn = make(chan struct{}, 1)
 	s.guard = newGuard(s.opts)
+	s.startKeys()
 	s.routes()
 	s.handler = s.opts.Middleware(http.HandlerFunc(s.serve))
 	return s, nil
@@ -160,6 +162,10 @@ func (s *Service) Refreshed(err error) {
 	switch {
 	case err == nil:
 		s.metrics.refreshed.Add(1)
+		s.keys.mu.Lock()
+		defer s.keys.mu.Unlock()
+		s.keys.refreshed = time.Now()
+		s.keys.update(s.ring.Keys(), s.keys.refreshed, false)
 	case !errors.Is(err, context.Canceled): // the service ends
 		s.metrics.notRefreshed.Add(1)
 		s.noteThrottle(err)

@@ -80,6 +80,7 @@ func newFixtureOn(t *testing.T, fake *kmstest.KMS, client keyring.Client, spec t
 	f.ring, err = keyring.New(t.Context(), client, "alias/jwt", func(o *keyring.Options) {
 		o.Logger = logger
 		o.OnRefresh = func(err error) { f.Refreshed(err) }
+		o.OnChange = func(from, to keyring.Key) { f.Changed(from, to) }
 	})
 	if err != nil {
 		t.Fatal(err)
