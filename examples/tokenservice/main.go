@@ -62,6 +62,7 @@ Tokenservice issues JWTs over HTTP, signed by a KMS key behind an alias, and fol
 const hint = `tokenservice: signs with a fake KMS; try, in another terminal:
   curl -H 'Content-Type: application/json' -d '{"sub":"alice","scope":"read"}' %[1]s/token
   curl -d grant_type=client_credentials -d client_id=alice %[1]s/token
+  curl -d grant_type=client_credentials -d client_id=alice -d resource=https://api.example '%[1]s/token?typ=at%%2Bjwt'
   curl %[1]s/.well-known/jwks.json
   curl %[1]s/.well-known/openid-configuration
 `
@@ -95,6 +96,7 @@ func parse(args []string, stdio cli.Stdio) (settings, error) {
 	flags.StringVar(&set.ring.Previous, "previous", "", "`alias` of the previous key (default: that of -alias with -prev appended)")
 	flags.StringVar(&set.service.Issuer, "issuer", "", "`URL` that the tokens name as their issuer (default: http:// and the loopback address)")
 	claims := flags.String("claims", "aud,scope", "claims that requests may have besides sub, a comma-separated `list`")
+	flags.StringVar(&set.service.Type, "typ", "JWT", "`type` of tokens: JWT, or at+jwt for access tokens of RFC 9068, which need aud and client_id; a request overrides it with /token?typ=JWT or /token?typ=at%2Bjwt")
 	flags.PositiveVar(&set.service.Lifetime, "lifetime", 15*time.Minute, "`time` from the issue of a token to its expiry")
 	flags.PositiveVar(&set.ring.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` between two looks at the aliases; the same for all issuers")
 	flags.PositiveVar(&set.ring.MaxAge, "max-age", 5*time.Minute, "`time` for which verifiers may cache the public keys")
@@ -129,6 +131,8 @@ func (set *settings) complete(listen string, anyone bool, claims, hosts string) 
 		return fmt.Errorf("-max-in-flight is %d, want more than 0", set.service.MaxInFlight)
 	case set.service.MaxIdle <= 0:
 		return fmt.Errorf("-max-idle is %d, want more than 0", set.service.MaxIdle)
+	case set.service.Type == "":
+		return errors.New("-typ is empty, want JWT or at+jwt")
 	case set.alias == "" && (set.ring.Next != "" || set.ring.Previous != ""):
 		return errors.New("-next and -previous are for -alias")
 	case set.alias != "" && !cli.IsAlias(set.alias):

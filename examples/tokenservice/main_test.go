@@ -277,6 +277,9 @@ func TestFailures(t *testing.T) {
 		{[]string{"-max-in-flight", "0"}, 2, "-max-in-flight is 0, want more than 0"},
 		{append(free, "-claims", "aud,exp"), 2, `the option Claims has "exp"`},
 		{append(free, "-issuer", "issuer.example"), 2, `the issuer is "issuer.example", want a URL`},
+		{[]string{"-typ", ""}, 2, "-typ is empty, want JWT or at+jwt"},
+		{[]string{"-typ", "jwt"}, 2, `"jwt", want JWT or at+jwt`},
+		{[]string{"-typ", "at+jwt", "-claims", "scope"}, 2, "need aud"},
 		{[]string{"-max-idle", "0"}, 2, "-max-idle is 0, want more than 0"},
 		{[]string{"-next", "alias/next"}, 2, "-next and -previous are for -alias"},
 	} {

@@ -11,7 +11,7 @@ import (
 // parseForm reads the request of an OAuth 2.0 client for the client credentials
 // grant (RFC 6749 section 4.4). It sets r.PostForm, for Options.Authorize. Unknown
 // parameters are ignored, as RFC 6749 section 3.2 demands.
-func (s *Service) parseForm(r *http.Request, body []byte) (jwt.MapClaims, *refusal) {
+func (s *Service) parseForm(r *http.Request, body []byte, typ string) (jwt.MapClaims, *refusal) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		return nil, refuseRequest("the body is not a form")
@@ -44,6 +44,9 @@ func (s *Service) parseForm(r *http.Request, body []byte) (jwt.MapClaims, *refus
 	}
 	if client != "" {
 		claims["sub"] = client
+		if typ == typeAccess {
+			claims["client_id"] = client
+		}
 	}
 	if scope := form.Get("scope"); scope != "" {
 		if !s.allowed["scope"] {

@@ -16,16 +16,16 @@ import (
 )
 
 // parseJSON reads the claims of a request with a JSON body.
-func (s *Service) parseJSON(body []byte) (jwt.MapClaims, *refusal) {
-	claims, err := s.parseClaims(body)
+func (s *Service) parseJSON(body []byte, typ string) (jwt.MapClaims, *refusal) {
+	claims, err := s.parseClaims(body, typ)
 	if err != nil {
 		return nil, refuseRequest("%v", err)
 	}
 	return claims, nil
 }
 
-// parseClaims reads claims. Its errors are for the caller to read.
-func (s *Service) parseClaims(body []byte) (jwt.MapClaims, error) {
+// parseClaims reads the claims of a token of the type. Its errors are for the caller to read.
+func (s *Service) parseClaims(body []byte, typ string) (jwt.MapClaims, error) {
 	// encoding/json would replace what is not UTF-8.
 	if !utf8.Valid(body) {
 		return nil, errors.New("the body is not UTF-8")
@@ -62,7 +62,7 @@ func (s *Service) parseClaims(body []byte) (jwt.MapClaims, error) {
 		switch {
 		case own[name]:
 			return nil, fmt.Errorf("the claim %s is set by the service", quote(name))
-		case !s.allowed[name]:
+		case !s.mayHave(typ, name):
 			return nil, fmt.Errorf("the claim %s is not allowed", quote(name))
 		case twice:
 			return nil, fmt.Errorf("the claim %s is there twice", quote(name))

@@ -2,10 +2,12 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +29,11 @@ type Options struct {
 	// Claims are the names that a request may have besides sub. Nil means aud and
 	// scope. They cannot be iss, iat, exp and jti.
 	Claims []string
+
+	// Type is the typ in the header of tokens: JWT, or at+jwt for access tokens of
+	// RFC 9068. A request overrides it with the parameter typ in its query. Empty
+	// means JWT.
+	Type string
 
 	// Lifetime is the time from iat to exp, in whole seconds and at most the
 	// Ring's MaxLifetime. Zero means 15 minutes.
@@ -94,7 +101,8 @@ func (o Options) Check() error {
 	return err
 }
 
-// complete sets the defaults and returns the claims that a request may have. It returns an error for values out of range.
+// complete sets the defaults and returns the claims that a request may have. It
+// returns an error for values out of range.
 func (o *Options) complete() (allowed map[string]bool, err error) {
 	// OpenID Connect Discovery section 2 wants https. Tests and the network of a
 	// single machine may use http.
@@ -104,6 +112,15 @@ func (o *Options) complete() (allowed map[string]bool, err error) {
 	}
 	if o.Claims == nil {
 		o.Claims = []string{"aud", "scope"}
+	}
+	if o.Type == "" {
+		o.Type = typeJWT
+	}
+	if o.Type != typeJWT && o.Type != typeAccess {
+		return nil, fmt.Errorf("the type of tokens is %q, want JWT or at+jwt", o.Type)
+	}
+	if o.Type == typeAccess && o.Authorize == nil && !slices.Contains(o.Claims, "aud") {
+		return nil, errors.New("tokens of the type at+jwt need aud, which requests may not have")
 	}
 	if o.MaxBody == 0 {
 		o.MaxBody = 64 << 10

@@ -20,6 +20,11 @@
 //
 //	grant_type=client_credentials&client_id=alice&scope=read
 //
+// The tokens are of typ JWT, or of [Options.Type]. A request chooses with
+// /token?typ=at%2Bjwt an access token of RFC 9068, or with /token?typ=JWT a plain
+// JWT. RFC 9068 requires aud, or resource in a form, and client_id, which in a JSON
+// body is allowed besides the claims of [Options.Claims].
+//
 // POST /token does not authenticate callers unless [Options.Authorize] does.
 // Everybody who reaches it gets tokens, so put something in front of it that
 // authenticates. Browsers are kept out: a request from a web page of another

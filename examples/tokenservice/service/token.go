@@ -85,15 +85,19 @@ func (s *Service) serveToken(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Service) token(w http.ResponseWriter, r *http.Request) (string, *refusal) {
+	typ, refused := s.tokenType(r)
+	if refused != nil {
+		return "", refused
+	}
 	body, isForm, refused := s.readBody(w, r)
 	if refused != nil {
 		return "", refused
 	}
 	var claims jwt.MapClaims
 	if isForm {
-		claims, refused = s.parseForm(r, body)
+		claims, refused = s.parseForm(r, body, typ)
 	} else {
-		claims, refused = s.parseJSON(body)
+		claims, refused = s.parseJSON(body, typ)
 	}
 	if refused != nil {
 		return "", refused
@@ -105,6 +109,11 @@ func (s *Service) token(w http.ResponseWriter, r *http.Request) (string, *refusa
 	}
 	if sub, ok := claims["sub"].(string); !ok || sub == "" {
 		return "", refuseRequest(`the claim "sub" is required, as a string that is not empty`)
+	}
+	if typ == typeAccess {
+		if refused := checkAccess(claims); refused != nil {
+			return "", refused
+		}
 	}
 
 	// There is no queue, because what waits in one is answered too late.
@@ -122,7 +131,7 @@ func (s *Service) token(w http.ResponseWriter, r *http.Request) (string, *refusa
 	ctx, cancel := context.WithTimeout(r.Context(), s.opts.RequestTimeout)
 	defer cancel()
 	spanned, end := s.opts.StartSpan(ctx, "sign token")
-	token, err := s.ring.Sign(spanned, claims)
+	token, err := s.ring.Sign(spanned, claims, setType(typ))
 	end(err)
 	if err != nil {
 		return "", s.signFailure(r.Context(), ctx, err)
