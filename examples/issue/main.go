@@ -8,7 +8,7 @@
 //
 //	go -C examples run ./issue
 //	go -C examples run ./issue -key alias/token-signing -claims claims.json
-//	go -C examples run ./issue -key arn:aws:kms:... -public-key public.pem
+//	go -C examples run ./issue -key arn:aws:kms:... -known-public-key public.pem
 //
 // The token goes to standard output, and a report to standard error. A token is
 // issued whatever its claims are, even with an exp in the past. The report says
@@ -87,8 +87,8 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	flags.StringVar(&req.key, "key", "", "key `ID`, key ARN, alias name or alias ARN; none: a key on the embedded fake KMS")
 	alg := flags.String("alg", "", "JWT `algorithm`: "+algs.String()+" (default: what the key calls for; ES256 on the fake)")
 	flags.StringVar(&req.claims, "claims", "", "`file` with the claims, a JSON object; - is standard input; none: a small sample")
-	pub := flags.String("pub", "", "`file` to write the public key to, as PEM")
-	known := flags.String("public-key", "", "`file` with the public key of -key, which is then a full key ARN: PEM or DER, as -pub and \"aws kms get-public-key\" write it; none: ask KMS")
+	pub := flags.String("public-key", "", "`file` to write the public key to, as PEM")
+	known := flags.String("known-public-key", "", "`file` to read the public key of -key from, which is then a full key ARN: PEM or DER, as -public-key and \"aws kms get-public-key\" write it; none: ask KMS")
 	flags.BoolVar(&req.raw, "raw", false, "let KMS do the hashing (MessageType RAW) where the token fits in 4096 bytes; for all keys but HMAC keys")
 	flags.PositiveVar(&req.timeout, "timeout", 15*time.Second, "give up after this `time`")
 	if err := flags.Parse(args); err != nil {
@@ -101,27 +101,27 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	isHMAC := req.method != nil && strings.HasPrefix(req.method.Alg(), "HS")
 	switch {
 	case *known != "" && req.key == "":
-		return req, cli.Usage(errors.New("-public-key is given without -key, want the full ARN of its key"))
+		return req, cli.Usage(errors.New("-known-public-key is given without -key, want the full ARN of its key"))
 	case *known != "" && isHMAC:
-		return req, cli.Usage(fmt.Errorf("-public-key is given with -alg %s, and an HMAC key has no public key", req.method.Alg()))
+		return req, cli.Usage(fmt.Errorf("-known-public-key is given with -alg %s, and an HMAC key has no public key", req.method.Alg()))
 	case *pub != "" && isHMAC:
-		return req, cli.Usage(fmt.Errorf("-pub is given with -alg %s, and an HMAC key has no public key", req.method.Alg()))
+		return req, cli.Usage(fmt.Errorf("-public-key is given with -alg %s, and an HMAC key has no public key", req.method.Alg()))
 	case req.raw && isHMAC:
 		return req, cli.Usage(fmt.Errorf("-raw is given with -alg %s, and KMS takes a message for a MAC in one way only", req.method.Alg()))
 	}
 	for _, in := range []string{req.claims, *known} {
 		if *pub != "" && cli.SameFile(*pub, in) {
-			return req, cli.Usage(fmt.Errorf("-pub is %s, which is also read", *pub))
+			return req, cli.Usage(fmt.Errorf("-public-key is %s, which is also read", *pub))
 		}
 	}
 	if *known != "" {
 		if req.known, err = readPublicKey(*known); err != nil {
-			return req, fmt.Errorf("-public-key: %w", err)
+			return req, fmt.Errorf("-known-public-key: %w", err)
 		}
 	}
 	if *pub != "" {
 		if req.pub, err = cli.CreateOutput(*pub); err != nil {
-			return req, fmt.Errorf("-pub: %w", err)
+			return req, fmt.Errorf("-public-key: %w", err)
 		}
 	}
 	return req, nil
@@ -143,7 +143,8 @@ func readPublicKey(file string) (crypto.PublicKey, error) {
 }
 
 // issue reads the claims and returns a verified token and a report of what was
-// done. It writes the -pub file last, so that a failure leaves nothing half done.
+// done. It writes the -public-key file last, so that a failure leaves nothing half
+// done.
 func issue(ctx context.Context, req request, stdin io.Reader) (token, report string, err error) {
 	claims, err := readClaims(ctx, req.claims, stdin)
 	if err != nil {
@@ -163,7 +164,7 @@ func issue(ctx context.Context, req request, stdin io.Reader) (token, report str
 	}
 	switch {
 	case req.pub != nil && key.public == nil:
-		return "", "", errors.New("-pub: an HMAC key has no public key")
+		return "", "", errors.New("-public-key: an HMAC key has no public key")
 	case req.raw && key.public == nil:
 		return "", "", errors.New("-raw: KMS takes a message for a MAC in one way only")
 	}
@@ -189,11 +190,11 @@ func issue(ctx context.Context, req request, stdin io.Reader) (token, report str
 	if req.pub != nil {
 		spki, err := kmssigner.MarshalPKIXPublicKey(key.public)
 		if err != nil {
-			return "", "", fmt.Errorf("-pub: %w", err)
+			return "", "", fmt.Errorf("-public-key: %w", err)
 		}
 		block := &pem.Block{Type: "PUBLIC KEY", Bytes: spki}
 		if err := req.pub.Commit(pem.EncodeToMemory(block)); err != nil {
-			return "", "", fmt.Errorf("-pub: %w", err)
+			return "", "", fmt.Errorf("-public-key: %w", err)
 		}
 	}
 	var b strings.Builder

@@ -105,14 +105,14 @@ func TestEveryAlg(t *testing.T) {
 		}
 		for _, raw := range []string{"-raw=false", "-raw=true"} {
 			pub := filepath.Join(t.TempDir(), "pub.pem")
-			token := issued(t, "", "-alg", alg, "-pub", pub, raw)
+			token := issued(t, "", "-alg", alg, "-public-key", pub, raw)
 			data, err := os.ReadFile(pub)
 			if err != nil {
 				t.Fatal(err)
 			}
 			block, rest := pem.Decode(data)
 			if block == nil || block.Type != "PUBLIC KEY" || len(rest) != 0 {
-				t.Fatalf("-pub wrote %q", data)
+				t.Fatalf("-public-key wrote %q", data)
 			}
 			key, err := kmssigner.ParsePKIXPublicKey(block.Bytes)
 			if err != nil {
@@ -157,9 +157,9 @@ func TestEveryKeySpec(t *testing.T) {
 	fails(t, "for a key that signs use New", 1, "", "-key", fake.AddKey(types.KeySpecEccNistP256), "-alg", "HS256")
 	fails(t, "unsupported key", 1, "", "-key", fake.AddKey(types.KeySpecHmac256), "-alg", "ES256")
 	hmac, none := fake.AddKey(types.KeySpecHmac256), filepath.Join(t.TempDir(), "pub.pem")
-	fails(t, "-pub: an HMAC key has no public key", 1, "", "-key", hmac, "-pub", none)
+	fails(t, "-public-key: an HMAC key has no public key", 1, "", "-key", hmac, "-public-key", none)
 	fails(t, "-raw: KMS takes a message for a MAC in one way only", 1, "", "-key", hmac, "-raw")
-	fails(t, "-pub is given with -alg HS256, and an HMAC key has no public key", 2, "", "-alg", "HS256", "-pub", none)
+	fails(t, "-public-key is given with -alg HS256, and an HMAC key has no public key", 2, "", "-alg", "HS256", "-public-key", none)
 	fails(t, "-raw is given with -alg HS512", 2, "", "-alg", "HS512", "-raw")
 	if _, err := os.Stat(none); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s: %v, want none", none, err)
@@ -174,7 +174,7 @@ func TestPublicKeyFile(t *testing.T) {
 	for _, a := range cli.Signatures {
 		keyID := fake.AddKey(a.Spec)
 		file := filepath.Join(dir, "pub.pem")
-		status, _, stderr := invoke(t, "", "-key", keyID, "-alg", a.Method.Alg(), "-pub", file)
+		status, _, stderr := invoke(t, "", "-key", keyID, "-alg", a.Method.Alg(), "-public-key", file)
 		if status != 0 {
 			t.Fatal(stderr)
 		}
@@ -190,7 +190,7 @@ func TestPublicKeyFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, file := range []string{file, der} {
-			status, token, stderr := invoke(t, "", "-key", arn, "-alg", a.Method.Alg(), "-public-key", file)
+			status, token, stderr := invoke(t, "", "-key", arn, "-alg", a.Method.Alg(), "-known-public-key", file)
 			if status != 0 || token == "" || !strings.Contains(stderr, "KMS calls  1 Sign, in ") {
 				t.Errorf("%s, %s: status %d, standard error:\n%s", a.Spec, file, status, stderr)
 			}
@@ -204,12 +204,12 @@ func TestPublicKeyFile(t *testing.T) {
 		return file
 	}
 	keyID, good := fake.AddKey(types.KeySpecEccNistP256), filepath.Join(dir, "pub.pem")
-	fails(t, "-public-key is given without -key", 2, "", "-public-key", good)
-	fails(t, "must be a full key ARN", 1, "", "-key", keyID, "-public-key", good)
-	fails(t, "an HMAC key has no public key", 2, "", "-key", keyID, "-alg", "HS256", "-public-key", good)
-	fails(t, "no such file", 1, "", "-key", keyID, "-public-key", filepath.Join(dir, "none"))
-	fails(t, "parse public key", 1, "", "-key", keyID, "-public-key", write("garbage"))
-	fails(t, `has a PEM block of type "CERTIFICATE", want PUBLIC KEY`, 1, "", "-key", keyID, "-public-key",
+	fails(t, "-known-public-key is given without -key", 2, "", "-known-public-key", good)
+	fails(t, "must be a full key ARN", 1, "", "-key", keyID, "-known-public-key", good)
+	fails(t, "an HMAC key has no public key", 2, "", "-key", keyID, "-alg", "HS256", "-known-public-key", good)
+	fails(t, "no such file", 1, "", "-key", keyID, "-known-public-key", filepath.Join(dir, "none"))
+	fails(t, "parse public key", 1, "", "-key", keyID, "-known-public-key", write("garbage"))
+	fails(t, `has a PEM block of type "CERTIFICATE", want PUBLIC KEY`, 1, "", "-key", keyID, "-known-public-key",
 		write("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
 }
 
@@ -303,12 +303,12 @@ func TestBadClaims(t *testing.T) {
 	fails(t, "claims: standard input is not a JSON object: ", 1, `["a"]`, "-claims", "-")
 	fails(t, "claims: standard input is null", 1, "null", "-claims", "-")
 	fails(t, "claims: standard input has more after the JSON object", 1, "{} {}", "-claims", "-")
-	fails(t, "-pub: open "+filepath.Dir(none), 1, "", "-pub", none)
+	fails(t, "-public-key: open "+filepath.Dir(none), 1, "", "-public-key", none)
 	file := filepath.Join(t.TempDir(), "claims")
 	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	fails(t, "which is also read", 2, "", "-claims", file, "-pub", file)
+	fails(t, "which is also read", 2, "", "-claims", file, "-public-key", file)
 }
 
 func TestKey(t *testing.T) {
