@@ -58,7 +58,8 @@ const about = `
 Apigateway calls an API Gateway endpoint that wants IAM authorization: it signs the request with AWS Signature Version 4 and writes the token in the answer, or another answer, to standard output. Without -url it calls a gateway inside the program, with a token service and a fake KMS behind it, and needs no AWS account.
 
   apigateway -data '{"sub":"alice"}'
-  apigateway -url https://a1b2c3.execute-api.eu-central-1.amazonaws.com/prod/token -data @claims.json
+  apigateway -data @claims.json \
+    -url https://a1b2c3.execute-api.eu-central-1.amazonaws.com/prod/token
 `
 
 // request is what the command line asks for.

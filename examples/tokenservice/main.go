@@ -125,6 +125,11 @@ func (set *settings) complete(listen string, anyone bool, claims, hosts string) 
 	switch {
 	case set.ring.PropagationDelay < 0:
 		return fmt.Errorf("-propagation-delay is %v, want 0 or more", set.ring.PropagationDelay)
+	case set.service.Lifetime < time.Second || set.service.Lifetime%time.Second != 0:
+		return fmt.Errorf("-lifetime is %v, want whole seconds", set.service.Lifetime)
+	case set.ring.PropagationDelay != 0 && set.ring.PropagationDelay < set.ring.RefreshInterval+set.ring.MaxAge+set.ring.Slack:
+		return fmt.Errorf("-propagation-delay is %v, want at least -refresh-interval, -max-age and -slack together, %v",
+			set.ring.PropagationDelay, set.ring.RefreshInterval+set.ring.MaxAge+set.ring.Slack)
 	case set.service.Lifetime > set.ring.MaxLifetime:
 		return fmt.Errorf("-lifetime is %v, want at most -max-lifetime, %v", set.service.Lifetime, set.ring.MaxLifetime)
 	case set.service.MaxInFlight <= 0:

@@ -66,7 +66,7 @@ func TestRun(t *testing.T) {
 		{nil, 0, "hello \n", ""},
 		{[]string{"-h"}, 0, help, ""},
 		{[]string{"-nonsense"}, 2, "", "greet: flag provided but not defined: -nonsense; the flags are listed by -h\n"},
-		{[]string{"-timeout", "soon"}, 2, "", "greet: invalid value \"soon\" for flag -timeout: parse error; the flags are listed by -h\n"},
+		{[]string{"-timeout", "soon"}, 2, "", "greet: invalid value \"soon\" for flag -timeout: parse error, want a time with its unit, such as 500ms, 15s or 1h30m; the flags are listed by -h\n"},
 		{[]string{"alice"}, 2, "", "greet: unexpected argument \"alice\"; the flags are listed by -h\n"},
 		{[]string{"-name", ""}, 2, "", "greet: -name is empty; leave it out for its default\n"},
 		{[]string{"-greeting", ""}, 0, "hello \n", ""}, // which is not its default

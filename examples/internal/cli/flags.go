@@ -43,7 +43,7 @@ func (f *Flags) Parse(args []string) error {
 		f.help()
 		return err
 	} else if err != nil {
-		return Usage(fmt.Errorf("%w; the flags are listed by -h", err))
+		return Usage(fmt.Errorf("%w%s; the flags are listed by -h", err, f.wanted(args)))
 	}
 	if f.NArg() > 0 {
 		return Usage(fmt.Errorf("unexpected argument %q; the flags are listed by -h", f.Arg(0)))
@@ -63,6 +63,22 @@ func (f *Flags) Parse(args []string) error {
 		}
 	}
 	return nil
+}
+
+// wanted says what a time looks like if it is the value of one that Parse has
+// refused. The flag package says only that it cannot be parsed.
+func (f *Flags) wanted(args []string) string {
+	parsed := args[:len(args)-f.NArg()]
+	for i := len(parsed) - 1; i >= max(0, len(parsed)-2); i-- {
+		name, _, _ := strings.Cut(strings.TrimLeft(parsed[i], "-"), "=")
+		if named := f.Lookup(name); named != nil && strings.HasPrefix(parsed[i], "-") {
+			if _, ok := get(named).(time.Duration); ok {
+				return ", want a time with its unit, such as 500ms, 15s or 1h30m"
+			}
+			return ""
+		}
+	}
+	return ""
 }
 
 // Given reports whether the command line has the flag.

@@ -45,6 +45,9 @@ func CreateOutput(path string) (*Output, error) {
 		return nil, fmt.Errorf("%q is not the name of a file", path)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "."+name+"."+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		pathErr.Path = path // not the temporary file, which the user does not know
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/kmssign/kmssign/examples/internal/cli"
@@ -80,6 +81,8 @@ func TestOutputRefused(t *testing.T) {
 		if out, err := cli.CreateOutput(path); err == nil {
 			t.Errorf("%q: no error", path)
 			out.Discard()
+		} else if !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), ".file.") {
+			t.Errorf("%q: the error is %q, want one that names it and not a temporary file", path, err)
 		}
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {

@@ -162,6 +162,17 @@ func (o *Options) complete() (allowed map[string]bool, err error) {
 	if o.StartSpan == nil {
 		o.StartSpan = func(ctx context.Context, _ string) (context.Context, func(error)) { return ctx, func(error) {} }
 	}
+	if o.Lifetime%time.Second != 0 {
+		return nil, fmt.Errorf("the option Lifetime is %v, want whole seconds", o.Lifetime)
+	}
+	if o.RetryAfter%time.Second != 0 {
+		return nil, fmt.Errorf("the option RetryAfter is %v, want whole seconds", o.RetryAfter)
+	}
+	for _, host := range o.Hosts {
+		if hostName(host) == "" || strings.ContainsAny(host, "/?#@ ") {
+			return nil, fmt.Errorf("the option Hosts has %q, want the name of a host, not a URL", host)
+		}
+	}
 	allowed = map[string]bool{"sub": true}
 	for _, name := range o.Claims {
 		if own[name] || name == "" {
