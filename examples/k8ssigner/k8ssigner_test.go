@@ -207,6 +207,7 @@ func TestRefusals(t *testing.T) {
 		{"padding", base64.URLEncoding.EncodeToString([]byte(`{"exp":1}`)) + "=", codes.InvalidArgument},
 		{"a line break", claims(time.Minute)[:8] + "\n" + claims(time.Minute)[8:], codes.InvalidArgument},
 		{"not JSON", encode("hello"), codes.InvalidArgument},
+		{"not UTF-8", encode(fmt.Sprintf("{\"exp\":%d,\"x\":\"\xff\"}", time.Now().Add(time.Minute).Unix())), codes.InvalidArgument},
 		{"not an object", encode("[1]"), codes.InvalidArgument},
 		{"null", encode("null"), codes.InvalidArgument},
 		{"without exp", encode(`{"sub":"a"}`), codes.InvalidArgument},
@@ -278,8 +279,9 @@ func (a *apiserver) refresh(w *world) {
 	}
 }
 
-// TestRotation rotates the key by keyring.Rotate. Each token that lives is known to a
-// kube-apiserver that never asks before the hint is over.
+// TestRotation rotates the key by keyring.Rotate. Each token that lives is
+// known to every kube-apiserver, of which each began in another minute and
+// never asks before the hint is over.
 func TestRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, err := newWorld(t, types.KeySpecEccNistP256)
@@ -290,7 +292,7 @@ func TestRotation(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); w.s.ring.Run(ctx) }()
 		defer func() { stop(); <-done }()
-		verifier := &apiserver{}
+		servers := []*apiserver{{}}
 		tokens, kids := map[string]bool{}, map[string]bool{}
 		rotate := func(o *keyring.RotateOptions) { o.Timing = w.s.set.ring.Timing }
 		step := func(step keyring.Step) {
@@ -307,21 +309,27 @@ func TestRotation(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				verifier.refresh(w)
-				tokens[out.Header+"."+c+"."+out.Signature] = true
-				if time.Now().Minute()%20 != 0 && len(tokens) > 3 {
-					continue // judging all of them takes long
+				if len(servers) < 5 {
+					servers = append(servers, &apiserver{})
 				}
-				for compact := range tokens {
-					token, err := jwt.Parse(compact, func(token *jwt.Token) (any, error) {
-						kid := token.Header["kid"].(string)
-						kids[kid] = true
-						return verifier.keys[kid], nil
-					}, jwt.WithValidMethods([]string{"ES256"}))
-					if errors.Is(err, jwt.ErrTokenExpired) {
-						delete(tokens, compact)
-					} else if err != nil {
-						t.Fatalf("%v after the start: a token of kid %v: %v", time.Since(end.Add(-d)), token.Header["kid"], err)
+				newest := out.Header + "." + c + "." + out.Signature
+				tokens[newest] = true
+				for i, server := range servers {
+					server.refresh(w)
+					for compact := range tokens {
+						if compact != newest && (i > 0 || time.Now().Minute() != 0) {
+							continue // judging all of them takes long
+						}
+						token, err := jwt.Parse(compact, func(token *jwt.Token) (any, error) {
+							kid := token.Header["kid"].(string)
+							kids[kid] = true
+							return server.keys[kid], nil
+						}, jwt.WithValidMethods([]string{"ES256"}))
+						if errors.Is(err, jwt.ErrTokenExpired) {
+							delete(tokens, compact)
+						} else if err != nil {
+							t.Fatalf("at %v: kube-apiserver %d: a token of kid %v: %v", time.Now(), i, token.Header["kid"], err)
+						}
 					}
 				}
 			}
@@ -339,8 +347,8 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-// TestAway has KMS go away and come back. Tokens fail with Unavailable, the keys stay, and
-// kube-apiserver is told to keep them for less and less.
+// TestAway has KMS go away and come back. Tokens fail with Unavailable, the
+// keys stay, and kube-apiserver is told to keep them for less and less.
 func TestAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, err := newWorld(t, types.KeySpecEccNistP256)
@@ -403,19 +411,25 @@ func TestKeyTypes(t *testing.T) {
 		if !strings.Contains(string(header), fmt.Sprintf("%q:%q", "alg", alg)) {
 			t.Errorf("%s: header %s, want alg %s", spec, header, alg)
 		}
-		// A next key of another kind is neither published nor signs.
+		// A next or a signing alias that comes to name a key of another kind:
+		// the key is neither published nor does it sign.
 		w.point("alias/jwt-next", w.fake.AddKey(types.KeySpecEccNistEdwards25519))
 		if err := w.s.ring.Refresh(t.Context()); err != nil {
 			t.Error(err)
 		}
+		w.point("alias/jwt", w.fake.AddKey(types.KeySpecEccNistEdwards25519))
+		w.s.ring.Refresh(t.Context())
 		if keys, err := w.s.FetchKeys(t.Context(), nil); err != nil || len(keys.Keys) != 1 {
 			t.Errorf("%s beside Ed25519: %v, %v, want one key", spec, keys, err)
+		}
+		if again, err := w.s.Sign(t.Context(), &externaljwt.SignJWTRequest{Claims: claims(time.Hour)}); err != nil || again.Header != out.Header {
+			t.Errorf("%s: the signing alias names an Ed25519 key: %v, %v, want the old key to sign", spec, again, err)
 		}
 	}
 }
 
-// TestOldKeys verifies a token that kube-apiserver signed with a file, with the kid that it
-// gives to it.
+// TestOldKeys verifies a token that kube-apiserver signed with a file, with the
+// kid that it gives to it.
 func TestOldKeys(t *testing.T) {
 	old, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -532,7 +546,8 @@ func TestSocket(t *testing.T) {
 	}
 }
 
-// TestDrain ends the program while a token is being signed. The token is still returned.
+// TestDrain ends the program while a token is being signed. The token is still
+// returned.
 func TestDrain(t *testing.T) {
 	signing, release := make(chan struct{}), make(chan struct{})
 	set, err := parse([]string{"-socket", filepath.Join(t.TempDir(), "s")}, cli.Stdio{})
@@ -586,6 +601,36 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestDrainLimit has a request that does not end. The program ends
+// nevertheless.
+func TestDrainLimit(t *testing.T) {
+	listener, err := listenUnix(filepath.Join(t.TempDir(), "s"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signing := make(chan struct{})
+	server := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, _ any, _ *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
+		close(signing)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}))
+	(&signer{}).register(server)
+	ctx, end := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- untilEnd(ctx, server, listener, time.Millisecond, nil) }()
+	conn, err := grpc.NewClient("unix:"+listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	go externaljwt.NewExternalJWTSignerClient(conn).Metadata(t.Context(), &externaljwt.MetadataRequest{})
+	<-signing
+	end()
+	if err := <-served; err == nil || !strings.Contains(err.Error(), "did not end within") {
+		t.Errorf("%v, want an error about the request under way", err)
+	}
+}
+
 func TestFlags(t *testing.T) {
 	help := &safeBuffer{lines: make(chan string, 1000)}
 	if status := cli.Run(t.Context(), "k8ssigner", run, []string{"-h"}, cli.Stdio{Out: help, Err: io.Discard}); status != 0 || !strings.HasPrefix(help.String(), "K8ssigner signs") {
@@ -597,6 +642,7 @@ func TestFlags(t *testing.T) {
 	}
 	for args, want := range map[string]string{
 		"":                                   "-socket",
+		"-socket @s":                         "abstract",
 		"-socket s -socket-mode 999":         "octal",
 		"-socket s -socket-mode 7777":        "octal",
 		"-socket s -max-lifetime 10m":        "at least 11m0s",

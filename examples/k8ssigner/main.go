@@ -1,20 +1,21 @@
-// K8ssigner signs the service account tokens of a Kubernetes cluster with a KMS key. It is
-// the external signer of KEP-740: kube-apiserver calls it on a Unix socket, by the gRPC
-// service ExternalJWTSigner of k8s.io/externaljwt v1.
+// K8ssigner signs the service account tokens of a Kubernetes cluster with a KMS
+// key. It is the external signer of KEP-740: kube-apiserver calls it on a Unix
+// socket, by the gRPC service ExternalJWTSigner of k8s.io/externaljwt v1.
 //
-// Without -alias it signs with a fake KMS that runs inside the program. With -alias it uses
-// the ordinary AWS configuration: environment, profiles, roles, and AWS_ENDPOINT_URL_KMS
-// for an emulator.
+// Without -alias it signs with a fake KMS that runs inside the program. With
+// -alias it uses the ordinary AWS configuration: environment, profiles, roles,
+// and AWS_ENDPOINT_URL_KMS for an emulator.
 //
 //	go run . -socket /run/k8ssigner/signer.sock
 //	go run . -socket /run/k8ssigner/signer.sock -alias alias/cluster
 //
-// README.md beside this file says how to deploy it: the flags of kube-apiserver,
-// permissions, quotas, rotation, and what happens while KMS is not available.
+// README.md beside this file says how to deploy it: the flags of
+// kube-apiserver, permissions, quotas, rotation, and what happens while KMS is
+// not available.
 //
-// Logs are JSON lines on standard output, without tokens and claims. On SIGINT and SIGTERM
-// the program finishes the requests under way and ends with exit status 0. A wrong command
-// line is status 2, any other failure status 1.
+// Logs are JSON lines on standard output, without tokens and claims. On SIGINT
+// and SIGTERM the program finishes the requests under way and ends with exit
+// status 0. A wrong command line is status 2, any other failure status 1.
 package main
 
 import (
@@ -26,6 +27,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -98,16 +100,16 @@ func parse(args []string, stdio cli.Stdio) (settings, error) {
 	return set, nil
 }
 
-// The lifetime that kube-apiserver is told is margin shorter than what the Ring allows,
-// because kube-apiserver computes exp before it asks. kube-apiserver wants it to be at
-// least leastLifetime.
+// The lifetime that kube-apiserver is told is margin shorter than what the Ring
+// allows, because kube-apiserver computes exp before it asks. kube-apiserver
+// wants it to be at least leastLifetime.
 const (
 	margin        = time.Minute
 	leastLifetime = 600 * time.Second
 )
 
-// complete sets what needs more than one flag. It returns an error if the flags do not go
-// together.
+// complete sets what needs more than one flag. It returns an error if the flags
+// do not go together.
 func (set *settings) complete(mode, old, listen string) error {
 	bits, err := strconv.ParseUint(mode, 8, 32)
 	ring := set.ring
@@ -115,6 +117,8 @@ func (set *settings) complete(mode, old, listen string) error {
 	switch {
 	case set.socket == "":
 		return errors.New("no -socket: want the path at which kube-apiserver finds the signer")
+	case strings.HasPrefix(set.socket, "@"):
+		return fmt.Errorf("-socket is %q, want a path: an abstract socket has no permissions", set.socket)
 	case err != nil || bits > 0o777:
 		return fmt.Errorf("-socket-mode is %q, want octal permissions such as 0600", mode)
 	case ring.MaxLifetime < leastLifetime+margin:
@@ -208,8 +212,8 @@ func serve(ctx context.Context, set settings, stdio cli.Stdio) error {
 	return nil
 }
 
-// untilEnd serves until ctx ends or an error comes from failed, and then finishes the
-// requests under way.
+// untilEnd serves until ctx ends or an error comes from failed, and then
+// finishes the requests under way.
 func untilEnd(ctx context.Context, server *grpc.Server, listener net.Listener, limit time.Duration, failed <-chan error) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
@@ -243,8 +247,8 @@ func unlessEnded(ctx context.Context, err error) error {
 	return err
 }
 
-// open returns a client and the alias to sign with. Without an alias they are those of a
-// fake KMS, which listens on a loopback port until close is called.
+// open returns a client and the alias to sign with. Without an alias they are
+// those of a fake KMS, which listens on a loopback port until close is called.
 func open(ctx context.Context, alias string, inFlight int) (client *kms.Client, signing string, close func(), err error) {
 	httpClient := kmsclient.NewHTTP(inFlight)
 	options := []func(*kms.Options){kmsclient.Limit(inFlight), func(o *kms.Options) {

@@ -11,8 +11,8 @@ import (
 	"os"
 )
 
-// An oldKey is a public key whose private key kube-apiserver had in a file. Its tokens live
-// on, and have the key ID that kube-apiserver gave it.
+// An oldKey is a public key whose private key kube-apiserver had in a file. Its
+// tokens live on, and have the key ID that kube-apiserver gave it.
 type oldKey struct {
 	id     string
 	spki   []byte

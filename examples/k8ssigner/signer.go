@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -57,8 +58,8 @@ func (s *signer) onRefresh(err error) {
 	}
 }
 
-// method refuses what kube-apiserver does not take. The Ring neither publishes nor signs
-// with a key that is refused, if an alias comes to name one.
+// method refuses what kube-apiserver does not take. The Ring neither publishes
+// nor signs with a key that is refused, if an alias comes to name one.
 func method(key crypto.PublicKey) (*jwtkms.SigningMethod, error) {
 	m, err := jwtkms.MethodFor(key)
 	if err != nil {
@@ -87,8 +88,8 @@ func (s *signer) Sign(ctx context.Context, req *externaljwt.SignJWTRequest) (*ex
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "the claims are not in base64url without padding: %v", err)
 	}
-	if !json.Valid(payload) {
-		return nil, status.Errorf(codes.InvalidArgument, "the claims are not JSON (%d bytes)", len(payload))
+	if !json.Valid(payload) || !utf8.Valid(payload) {
+		return nil, status.Errorf(codes.InvalidArgument, "the claims are not JSON in UTF-8 (%d bytes)", len(payload))
 	}
 	compact, err := s.ring.SignPayload(ctx, payload)
 	if err != nil {
@@ -111,30 +112,31 @@ func code(ctx context.Context, err error) codes.Code {
 	case errors.Is(err, context.DeadlineExceeded):
 		return codes.DeadlineExceeded
 	}
-	return codes.Unavailable // kube-apiserver's client may ask again
+	return codes.Unavailable
 }
 
 // FetchKeys returns the keys that verify.
 func (s *signer) FetchKeys(context.Context, *externaljwt.FetchKeysRequest) (*externaljwt.FetchKeysResponse, error) {
+	refreshed := *s.refreshed.Load() // before the keys, which may be newer
 	keys, err := s.keys()
 	if err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}
 	return &externaljwt.FetchKeysResponse{
 		Keys:               keys,
-		DataTimestamp:      timestamppb.New(*s.refreshed.Load()),
-		RefreshHintSeconds: int64(s.maxAge() / time.Second),
+		DataTimestamp:      timestamppb.New(refreshed),
+		RefreshHintSeconds: int64(s.maxAge(refreshed) / time.Second),
 	}, nil
 }
 
-// maxAge is how long kube-apiserver, and whoever reads its JWKS, may keep the keys. It is
-// shorter while refreshes fail, because a key that this signer has not seen signs no sooner
-// than the delay allows.
-func (s *signer) maxAge() time.Duration {
+// maxAge is how long kube-apiserver, and whoever reads its JWKS, may keep the
+// keys. It is shorter while refreshes fail, because a key that this signer has
+// not seen signs no sooner than the delay allows.
+func (s *signer) maxAge(refreshed time.Time) time.Duration {
 	ring := s.set.ring
 	delay := cmp.Or(ring.PropagationDelay, ring.RefreshInterval+ring.MaxAge+ring.Slack)
 	// A refresh begins up to Slack/2 before it is complete.
-	left := time.Until(s.refreshed.Load().Add(delay - ring.Slack - ring.Slack/2))
+	left := time.Until(refreshed.Add(delay - ring.Slack - ring.Slack/2))
 	return min(max(left, 5*time.Second), ring.MaxAge)
 }
 
@@ -159,7 +161,8 @@ func (s *signer) Metadata(context.Context, *externaljwt.MetadataRequest) (*exter
 	return &externaljwt.MetadataResponse{MaxTokenExpirationSeconds: int64((s.set.ring.MaxLifetime - margin) / time.Second)}, nil
 }
 
-// observe counts and logs requests. Neither the request nor the answer is logged.
+// observe counts and logs requests. Neither the request nor the answer is
+// logged.
 func (s *signer) observe(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	began := time.Now()
 	out, err := handle(ctx, req)

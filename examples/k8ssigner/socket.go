@@ -12,11 +12,21 @@ import (
 // longestPath is the longest path of a Unix socket on Linux, in bytes.
 const longestPath = 107
 
-// listenUnix listens on a Unix socket with the given permissions. A socket on which nobody
-// listens any more is replaced; anything else at path is left alone.
+// listenUnix listens on a Unix socket with the given permissions. It replaces a
+// socket on which nobody listens any more. It leaves anything else at path
+// alone. Of two programs that start at once, one gets the socket: a lock file
+// beside it tells.
 func listenUnix(path string, mode os.FileMode) (net.Listener, error) {
 	if len(path) > longestPath {
 		return nil, fmt.Errorf("the path of the socket has %d bytes, want at most %d: %s", len(path), longestPath, path)
+	}
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
 	info, err := os.Lstat(path)
 	switch {

@@ -25,7 +25,8 @@ func (s *signer) web() http.Handler {
 	return mux
 }
 
-// serveHealth is 200 if a key signs and the aliases were seen in time for its successor.
+// serveHealth is 200 if a key signs and the aliases were seen in time for its
+// successor.
 func (s *signer) serveHealth(w http.ResponseWriter, r *http.Request) {
 	late := time.Since(*s.refreshed.Load()) - s.set.ring.RefreshInterval - s.set.ring.Slack
 	switch {
@@ -38,8 +39,10 @@ func (s *signer) serveHealth(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveJWKS serves the keys of FetchKeys, for issuers whose JWKS is published elsewhere.
+// serveJWKS serves the keys of FetchKeys, for issuers whose JWKS is published
+// elsewhere.
 func (s *signer) serveJWKS(w http.ResponseWriter, r *http.Request) {
+	refreshed := *s.refreshed.Load() // before the keys, which may be newer
 	set := struct {
 		Keys []jwtkms.JWK `json:"keys"`
 	}{Keys: []jwtkms.JWK{}}
@@ -65,7 +68,7 @@ func (s *signer) serveJWKS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/jwk-set+json")
-	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(s.maxAge()/time.Second)))
+	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(s.maxAge(refreshed)/time.Second)))
 	json.NewEncoder(w).Encode(set)
 }
 
