@@ -176,7 +176,7 @@ func describe(request kmstest.Request) {
 // TLS. The client must trust its certificate.
 func ExampleKMS_ServeHTTP() {
 	ctx := context.Background()
-	test := aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}
+	test := aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test-secret-key"}
 	fake := kmstest.New(func(o *kmstest.Options) { o.Credentials = test })
 	server := httptest.NewTLSServer(fake)
 	defer server.Close()
