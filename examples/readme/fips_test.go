@@ -8,11 +8,15 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"fmt"
+	"go/build"
 	"os"
 	"os/exec"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"filippo.io/mldsa"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/golang-jwt/jwt/v5"
@@ -44,6 +48,11 @@ func TestFIPS(t *testing.T) {
 // request signatures, and verifies a token of each.
 func TestEveryKey(t *testing.T) {
 	t.Logf("FIPS 140-3 mode %t, enforced %t, module %s", fips140.Enabled(), fips140.Enforced(), fips140.Version())
+	// docs/fips.md says which builds verify ML-DSA with the standard library.
+	inModule := slices.Contains(build.Default.ReleaseTags, "go1.27") && !strings.HasPrefix(fips140.Version(), "v1.0.0")
+	if path := reflect.TypeFor[mldsa.PublicKey]().PkgPath(); (path == "crypto/mldsa") != inModule {
+		t.Errorf("ML-DSA is of package %s with module %s", path, fips140.Version())
+	}
 	if err := jwtkms.Register(); err != nil {
 		t.Fatal(err)
 	}
