@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,20 +74,25 @@ func TestGrantToken(t *testing.T) {
 	}
 }
 
-// requestID makes a client's calls store the request ID of each answer in id.
-func requestID(id *string) func(*kms.Options) {
-	collect := middleware.DeserializeMiddlewareFunc("collectRequestID", func(
+// requestIDKey is the key of an *atomic.Pointer[string] in a context.
+type requestIDKey struct{}
+
+// collectRequestIDs makes a client store the request ID of each answer in the
+// pointer that the context of the call carries.
+func collectRequestIDs(o *kms.Options) {
+	collect := middleware.DeserializeMiddlewareFunc("collectRequestIDs", func(
 		ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
 	) (middleware.DeserializeOutput, middleware.Metadata, error) {
 		out, metadata, err := next.HandleDeserialize(ctx, in)
-		*id, _ = awsmiddleware.GetRequestIDMetadata(metadata)
+		answered, ok := awsmiddleware.GetRequestIDMetadata(metadata)
+		if id, wanted := ctx.Value(requestIDKey{}).(*atomic.Pointer[string]); ok && wanted {
+			id.Store(&answered)
+		}
 		return out, metadata, err
 	})
-	return func(o *kms.Options) {
-		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-			return stack.Deserialize.Add(collect, middleware.Before)
-		})
-	}
+	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+		return stack.Deserialize.Add(collect, middleware.Before)
+	})
 }
 
 func TestRequestIDs(t *testing.T) {
@@ -94,30 +100,56 @@ func TestRequestIDs(t *testing.T) {
 	server := kmstest.NewServer(fake)
 	defer server.Close()
 	key := fake.AddKey(types.KeySpecEccNistP256)
-	var id string
-	signer, err := kmssigner.New(t.Context(), kms.NewFromConfig(server.Config()), key, func(o *kmssigner.Options) {
-		o.ClientOptions = append(o.ClientOptions, requestID(&id))
-	})
+	signer, err := kmssigner.New(t.Context(), kms.NewFromConfig(server.Config(), collectRequestIDs), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ofNew := id
-	if _, err := signer.SignMessage(nil, nil, crypto.SHA256); err != nil || id == "" || id == ofNew {
-		t.Errorf("request ID %q after %q, %v", id, ofNew, err)
+	// sign returns what the snippet of the page logs.
+	sign := func(ctx context.Context, message []byte) (string, error) {
+		var logged bytes.Buffer
+		log := log.New(&logged, "", 0)
+		var id atomic.Pointer[string]
+		signature, err := signer.WithContext(context.WithValue(ctx, requestIDKey{}, &id)).SignMessage(nil, message, crypto.SHA256)
+		if requestID := id.Load(); requestID != nil { // nil if there was no answer
+			log.Printf("KMS request %s", *requestID)
+		}
+		if err == nil && len(signature) == 0 {
+			err = errors.New("no signature")
+		}
+		return strings.TrimSpace(logged.String()), err
+	}
+	// Each of many concurrent calls gets an ID of its own.
+	var mu sync.Mutex
+	ids := make(map[string]bool)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			line, err := sign(t.Context(), []byte("message"))
+			mu.Lock()
+			defer mu.Unlock()
+			if id, ok := strings.CutPrefix(line, "KMS request "); err != nil || !ok || id == "" || ids[id] {
+				t.Errorf("logged %q, %v", line, err)
+			}
+			ids[line] = true
+		})
+	}
+	group.Wait()
+	if len(ids) != 8 {
+		t.Errorf("%d request IDs for 8 calls: %v", len(ids), ids)
 	}
 
 	if _, err := fake.DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: &key}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = signer.SignMessage(nil, nil, crypto.SHA256)
+	line, err := sign(t.Context(), nil)
 	var logged bytes.Buffer
 	log := log.New(&logged, "", 0)
 	var answer *awshttp.ResponseError
 	if errors.As(err, &answer) {
 		log.Printf("KMS request %s: %v", answer.ServiceRequestID(), err)
 	}
-	if !strings.HasPrefix(logged.String(), fmt.Sprintf("KMS request %s: ", id)) {
-		t.Errorf("logged %q, want request %s", logged.String(), id)
+	if line == "" || !strings.HasPrefix(logged.String(), line+": ") {
+		t.Errorf("logged %q and %q", line, logged.String())
 	}
 }
 
@@ -245,11 +277,14 @@ func TestCertifiedKey(t *testing.T) {
 // worthRetrying reports whether the same call may succeed later.
 func worthRetrying(err error) bool {
 	var apiError smithy.APIError
+	var answer *smithyhttp.ResponseError // *awshttp.ResponseError is one too
 	var sendError *smithyhttp.RequestSendError
 	switch {
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, kmssigner.ErrAnswerTooLarge):
 		return false
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, kmssigner.ErrBadSignature):
+		return true
+	case errors.As(err, &answer) && answer.HTTPStatusCode() >= 500:
 		return true
 	case errors.As(err, &apiError):
 		switch apiError.ErrorCode() {
@@ -261,49 +296,124 @@ func worthRetrying(err error) bool {
 	return errors.As(err, &sendError)
 }
 
+// TestWorthRetrying causes the errors of each row of the page's table, and
+// compares worthRetrying with the row's last column.
 func TestWorthRetrying(t *testing.T) {
 	fake := kmstest.New()
 	server := kmstest.NewServer(fake)
 	defer server.Close()
-	client := kms.NewFromConfig(server.Config(), func(o *kms.Options) { o.Retryer = aws.NopRetryer{} })
 	key := fake.AddKey(types.KeySpecEccNistP256)
-	signer, err := kmssigner.New(t.Context(), client, key)
+	other := fake.AddKey(types.KeySpecEccNistP256)
+	client := func(optFns ...func(*kms.Options)) *kms.Client {
+		return kms.NewFromConfig(server.Config(), append(optFns, func(o *kms.Options) { o.Retryer = aws.NopRetryer{} })...)
+	}
+	signer, err := kmssigner.New(t.Context(), client(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, test := range map[string]struct {
-		fault kmstest.Effect
-		want  bool
-	}{
-		"throttled":          {kmstest.Throttle(), true},
-		"connection reset":   {kmstest.Reset(), true},
-		"corrupt signature":  {kmstest.Corrupt(), true},
-		"no answer in time":  {kmstest.Hang(), true},
-		"KMSInternal":        {kmstest.Fail(&types.KMSInternalException{}), true},
-		"disabled":           {kmstest.Fail(&types.DisabledException{}), false},
-		"key does not exist": {kmstest.Fail(&types.NotFoundException{}), false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			undo := fake.Inject(kmstest.Match{Operation: "Sign"}, test.fault)
-			defer undo()
-			ctx := t.Context()
-			if name == "no answer in time" {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
-				defer cancel()
-			}
-			_, err := signer.WithContext(ctx).SignMessage(nil, nil, crypto.SHA256)
-			if err == nil || worthRetrying(err) != test.want {
-				t.Errorf("worth retrying: %t, want %t: %v", !test.want, test.want, err)
-			}
-		})
+	sign := func(s *kmssigner.Signer) error {
+		_, err := s.SignMessage(nil, []byte("message"), crypto.SHA256)
+		return err
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	// fault signs while KMS answers with a fault.
+	fault := func(effect kmstest.Effect) error {
+		defer fake.Inject(kmstest.Match{Operation: "Sign"}, effect)()
+		return sign(signer)
+	}
+	code := func(status int, code string) error {
+		return fault(kmstest.Respond(status, fmt.Sprintf(`{"__type":%q}`, code)))
+	}
+	// credentials signs with credentials that a provider does not have.
+	credentials := func(provide func(context.Context) (aws.Credentials, error)) error {
+		withProvider := func(o *kms.Options) { o.Credentials = aws.CredentialsProviderFunc(provide) }
+		s, err := kmssigner.New(t.Context(), client(withProvider), signer.KeyARN(), func(o *kmssigner.Options) { o.PublicKey = signer.Public() })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sign(s)
+	}
+	// service calls a service that gives credentials, and has a fault.
+	service := func(effect kmstest.Effect) func(context.Context) (aws.Credentials, error) {
+		return func(ctx context.Context) (aws.Credentials, error) {
+			defer fake.Inject(kmstest.Match{Operation: "DescribeKey"}, effect)()
+			_, err := client().DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &key})
+			return aws.Credentials{}, err
+		}
+	}
+	expired, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+	defer cancel()
+	<-expired.Done()
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := signer.WithContext(ctx).SignMessage(nil, nil, crypto.SHA256); err == nil || worthRetrying(err) {
-		t.Errorf("worth retrying after a cancellation: %v", err)
+	_, badDigest := signer.Sign(nil, []byte("short"), crypto.SHA256)
+	_, unsupported := kmssigner.New(t.Context(), client(), fake.AddKey(types.KeySpecHmac256))
+	ed25519Signer, err := kmssigner.New(t.Context(), client(), fake.AddKey(types.KeySpecEccNistEdwards25519))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := signer.Sign(nil, []byte("short"), crypto.SHA256); err == nil || worthRetrying(err) {
-		t.Errorf("worth retrying with a digest of the wrong length: %v", err)
+	_, tooLong := ed25519Signer.SignMessage(nil, make([]byte, 4097), crypto.Hash(0))
+
+	// The errors by the first words of the row's first column.
+	rows := map[string][]error{
+		"`ThrottlingException`":                                 {fault(kmstest.Throttle())},
+		"`KMSInternalException`":                                {code(500, "KMSInternalException"), code(503, "DependencyTimeoutException"), code(500, "KeyUnavailableException"), fault(kmstest.Fail(&types.KMSInternalException{}))},
+		"HTTP status 5xx":                                       {code(500, "InternalFailure"), code(503, "ServiceUnavailableException"), fault(kmstest.Respond(500, "{}")), fault(kmstest.Respond(503, "<html>busy</html>")), fault(kmstest.Respond(502, ""))},
+		"`context.DeadlineExceeded`":                            {sign(signer.WithContext(expired))},
+		"`*smithyhttp.RequestSendError`":                        {fault(kmstest.Reset())},
+		"`kmssigner.ErrBadSignature`":                           {fault(kmstest.Corrupt()), fault(kmstest.OtherKey(other))},
+		"`kmssigner.ErrAnswerTooLarge`":                         {fault(kmstest.Respond(200, strings.Repeat(" ", 1<<17))), fault(kmstest.Respond(500, strings.Repeat(" ", 1<<17)))},
+		"`kmssigner.ErrKeyChanged`":                             {fault(kmstest.Set("KeyId", other))},
+		"`AccessDeniedException`":                               {code(400, "AccessDeniedException")},
+		"`DisabledException`":                                   {fault(kmstest.Fail(&types.DisabledException{})), fault(kmstest.Fail(&types.KMSInvalidStateException{}))},
+		"`NotFoundException`":                                   {fault(kmstest.Fail(&types.NotFoundException{}))},
+		"`ExpiredTokenException`":                               {code(400, "ExpiredTokenException"), code(400, "UnrecognizedClientException")},
+		"credentials cannot be obtained, because their service": {credentials(service(kmstest.Respond(503, ""))), credentials(service(kmstest.Reset()))},
+		"credentials cannot be obtained, because none": {credentials(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{}, errors.New("no credentials")
+		})},
+		"`kmssigner.ErrMessageLength`":  {tooLong, badDigest},
+		"`kmssigner.ErrUnsupportedKey`": {unsupported},
+		"`context.Canceled`":            {sign(signer.WithContext(canceled))},
+	}
+	_, table, found := strings.Cut(pages(t)["docs/operations.md"], "| error | meaning | try again? |\n|---|---|---|\n")
+	if !found {
+		t.Fatal("the page has no table of errors")
+	}
+	for line := range strings.Lines(table) {
+		columns := strings.Split(line, " | ")
+		if len(columns) != 3 {
+			break
+		}
+		row := strings.TrimPrefix(columns[0], "| ")
+		known := false
+		for name, errs := range rows {
+			if !strings.HasPrefix(row, name) {
+				continue
+			}
+			known = true
+			delete(rows, name)
+			for _, err := range errs {
+				if want := !strings.HasPrefix(columns[2], "no"); err == nil || worthRetrying(err) != want {
+					t.Errorf("%s: worth retrying: %t, want %t: %v", row, !want, want, err)
+				}
+			}
+		}
+		if !known {
+			t.Errorf("no error is tested for the row %q", row)
+		}
+	}
+	for name := range rows {
+		t.Errorf("the table has no row that begins with %q", name)
+	}
+	for name, test := range map[string]struct{ got, want error }{
+		"ErrBadSignature":   {fault(kmstest.Corrupt()), kmssigner.ErrBadSignature},
+		"ErrKeyChanged":     {fault(kmstest.Set("KeyId", other)), kmssigner.ErrKeyChanged},
+		"ErrAnswerTooLarge": {fault(kmstest.Respond(200, strings.Repeat(" ", 1<<17))), kmssigner.ErrAnswerTooLarge},
+		"ErrMessageLength":  {tooLong, kmssigner.ErrMessageLength},
+		"ErrUnsupportedKey": {unsupported, kmssigner.ErrUnsupportedKey},
+	} {
+		if !errors.Is(test.got, test.want) {
+			t.Errorf("%s: %v", name, test.got)
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html.
 var conditionKeys = []string{
 	"aws:SourceVpce",
+	"aws:TagKeys",
 	"kms:GrantOperations",
 	"kms:GranteePrincipal",
 	"kms:KeySpec",
@@ -93,8 +94,9 @@ func TestPolicies(t *testing.T) {
 				}
 				for operator, keys := range s.Condition {
 					for key := range keys {
-						// The rest of the name of aws:ResourceTag/ is the key of a tag.
-						if !slices.Contains(conditionKeys, key) && !strings.HasPrefix(key, "aws:ResourceTag/") {
+						// The rest of the name is the key of a tag.
+						ofTag := strings.HasPrefix(key, "aws:ResourceTag/") || strings.HasPrefix(key, "aws:RequestTag/")
+						if !slices.Contains(conditionKeys, key) && !ofTag {
 							t.Errorf("%s: unknown condition key %q of %s", name, key, operator)
 						}
 					}
