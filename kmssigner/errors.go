@@ -43,8 +43,9 @@ var (
 	ErrBadSignature = errors.New("bad signature from KMS")
 
 	// ErrAnswerTooLarge is returned when the endpoint answers with more than 64
-	// KiB, counted after decompression. KMS's answers are smaller, so the
-	// answer is from something else. No more than 64 KiB are read.
+	// KiB, counted after decompression. The limit for ListAliases and ListKeys,
+	// which package keyring calls, is 1 MiB. KMS's answers are smaller, so the
+	// answer is from something else. It is not read beyond the limit.
 	ErrAnswerTooLarge = answerlimit.ErrTooLarge
 )
 
