@@ -45,7 +45,7 @@ var (
 	// ErrAnswerTooLarge is returned when the endpoint answers with more than 64
 	// KiB, counted after decompression. The limit for ListAliases and ListKeys,
 	// which package keyring calls, is 1 MiB. KMS's answers are smaller, so the
-	// answer is from something else. It is not read beyond the limit.
+	// answer is from something else. The rest of it is not read.
 	ErrAnswerTooLarge = answerlimit.ErrTooLarge
 )
 
