@@ -124,6 +124,66 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestCommands checks that the programs, packages and scripts exist that the
+// commands of the pages name.
+func TestCommands(t *testing.T) {
+	command := regexp.MustCompile(`\bgo( -C (\S+))? (run|test|build|vet|install)\b([^\n|&` + "`" + `]*)`)
+	script := regexp.MustCompile(`\.ci/[a-z]+`)
+	found := 0
+	for name, page := range pages(t) {
+		for _, match := range command.FindAllStringSubmatch(page, -1) {
+			dir := filepath.Join(root, match[2])
+			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
+				t.Errorf("%s: %q: %v", name, match[0], err)
+			}
+			for _, arg := range strings.Fields(match[4]) {
+				if local, ok := strings.CutPrefix(arg, "github.com/kmssign/kmssign/"); ok {
+					// The rest of the path is below the root, up to the version.
+					local, _, _ = strings.Cut(local, "@")
+					dir, arg = root, "./"+local
+				}
+				if !strings.HasPrefix(arg, "./") {
+					continue
+				}
+				found++
+				pkg := filepath.Join(dir, strings.TrimSuffix(arg, "..."))
+				if files, _ := filepath.Glob(filepath.Join(pkg, "*.go")); len(files) == 0 && !strings.HasSuffix(arg, "...") {
+					t.Errorf("%s: %q: there is no package in %s", name, match[0], pkg)
+				}
+			}
+		}
+		for _, file := range script.FindAllString(page, -1) {
+			found++
+			if _, err := os.Stat(filepath.Join(root, file)); err != nil {
+				t.Errorf("%s names %s: %v", name, file, err)
+			}
+		}
+	}
+	// The table of programs in README.md has the argument of go -C examples run.
+	for _, program := range regexp.MustCompile("(?m)^\\| \\[`(\\./[a-z]+)`\\]").FindAllStringSubmatch(pages(t)["README.md"], -1) {
+		found++
+		if _, err := os.Stat(filepath.Join(root, "examples", program[1], "main.go")); err != nil {
+			t.Errorf("README.md: %v", err)
+		}
+	}
+	if found < 20 {
+		t.Errorf("found %d commands in the pages", found)
+	}
+}
+
+// TestAgainstAWS checks that the pages say the same about what was run against
+// AWS KMS.
+func TestAgainstAWS(t *testing.T) {
+	const sentence = "The project has not run this module against AWS KMS; " +
+		"it compared its fake with public recordings of answers of AWS KMS."
+	texts := pages(t)
+	for _, name := range []string{"docs/fake.md", "docs/keys.md", "docs/operations.md", "docs/stability.md"} {
+		if !strings.Contains(strings.Join(strings.Fields(texts[name]), " "), sentence) {
+			t.Errorf("%s does not say: %s", name, sentence)
+		}
+	}
+}
+
 // anchors returns the anchors that GitHub gives to the headings of a page.
 func anchors(page string) map[string]bool {
 	found := make(map[string]bool)
