@@ -128,7 +128,7 @@ func TestLinks(t *testing.T) {
 // commands of the pages name.
 func TestCommands(t *testing.T) {
 	command := regexp.MustCompile(`\bgo( -C (\S+))? (run|test|build|vet|install)\b([^\n|&` + "`" + `]*)`)
-	script := regexp.MustCompile(`\.ci/[a-z]+`)
+	script := regexp.MustCompile(`\.ci/[a-z0-9]+`)
 	found := 0
 	for name, page := range pages(t) {
 		for _, match := range command.FindAllStringSubmatch(page, -1) {
