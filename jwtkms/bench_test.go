@@ -6,9 +6,10 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
-	"slices"
+	"os"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/kmssign/kmssign/internal/turns"
 	"github.com/kmssign/kmssign/jwtkms"
 	"github.com/kmssign/kmssign/kmssigner"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
@@ -34,18 +36,18 @@ func (t transport) Do(*http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// BenchmarkToken compares three ways to issue a token. All use the SDK's client
-// on a transport that answers at once:
+// BenchmarkToken compares ways to issue a token. All use the SDK's client on a
+// transport that answers at once, and take turns:
 //
-//   - client: a golang-jwt token whose method does nothing, and one Sign call
-//     of the client
+//   - call: one Sign call of the client
+//   - signer: a signature of a Signer that does not verify
+//   - base: a Sign call, and a golang-jwt token whose method does nothing
 //   - token: an ES256 token signed by a Signer that does not verify
-//   - verifying: an ES256 token signed by a Signer that verifies, the default
+//   - verified: an ES256 token signed by a Signer that verifies, the default
 //
-// in-turns reports the ratios of token and verifying to client, and of a Signer
-// to the client's Sign call.
+// Its command:
 //
-//	go test -run '^$' -bench Token ./jwtkms
+//	go test -run '^$' -bench Token -benchtime 5s ./jwtkms
 func BenchmarkToken(b *testing.B) {
 	fake := kmstest.New()
 	pub, err := kmssigner.New(b.Context(), fake, fake.AddKey(types.KeySpecEccNistP256))
@@ -110,44 +112,21 @@ func BenchmarkToken(b *testing.B) {
 	token := func() error { _, err := jwt.NewWithClaims(jwtkms.ES256, claims).SignedString(trusting); return err }
 	verified := func() error { _, err := jwt.NewWithClaims(jwtkms.ES256, claims).SignedString(verifying); return err }
 
-	for _, variant := range []struct {
-		name string
-		run  func() error
-	}{{"client", base}, {"token", token}, {"verifying", verified}} {
-		b.Run(variant.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := variant.run(); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+	times := turns.Measure(b, 5,
+		turns.Variant{Name: "call", Run: call},
+		turns.Variant{Name: "signer", Run: signer},
+		turns.Variant{Name: "base", Run: base},
+		turns.Variant{Name: "token", Run: token},
+		turns.Variant{Name: "verified", Run: verified},
+	)
+	const bare, whole = "the client call", "the client call, and golang-jwt with a method that does nothing"
+	table := turns.NewTable("", "compared with", "time", "allocations")
+	allocations := func(f, base func() error) string {
+		return fmt.Sprintf("%.0f and %.0f", turns.Allocations(f), turns.Allocations(base))
 	}
-	// Other load on the machine changes over time. Taking turns spreads it
-	// over all variants, so that differences of a few percent show.
-	b.Run("in-turns", func(b *testing.B) {
-		const each = 5
-		variants := []func() error{call, signer, base, token, verified}
-		times := make([][]time.Duration, len(variants))
-		for b.Loop() {
-			for i, run := range variants {
-				start := time.Now()
-				for range each {
-					if err := run(); err != nil {
-						b.Fatal(err)
-					}
-				}
-				times[i] = append(times[i], time.Since(start))
-			}
-		}
-		// The first quartile leaves out the rounds that other load
-		// slowed down.
-		quartile := func(i int) float64 {
-			slices.Sort(times[i])
-			return float64(times[i][len(times[i])/4])
-		}
-		b.ReportMetric(quartile(1)/quartile(0), "signer/call")
-		b.ReportMetric(quartile(3)/quartile(2), "token/client")
-		b.ReportMetric(quartile(4)/quartile(2), "verifying/client")
-	})
+	table.Row("`Signer.Sign`, not verifying", bare, times.Ratio("signer", "call"), allocations(signer, call))
+	table.Row("an ES256 token, not verifying", whole, times.Ratio("token", "base"), allocations(token, base))
+	table.Row("an ES256 token, verifying, the default", whole, times.Ratio("verified", "base"), allocations(verified, base))
+	table.Write(os.Stdout)
+	fmt.Printf("The client call takes %s microseconds.\n", times.Microseconds("call"))
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"github.com/kmssign/kmssign/internal/secp256k1"
+	"github.com/kmssign/kmssign/internal/turns"
 	"github.com/kmssign/kmssign/kmssigner"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
@@ -213,51 +215,57 @@ func (t *tap) Do(r *http.Request) (*http.Response, error) {
 }
 
 // BenchmarkSign compares the bare call of the SDK's client, a Signer that does
-// not verify, and one that does. The transport answers at once.
+// not verify, and one that does, for each kind of key. They take turns, on a
+// transport that answers at once.
 //
-//	go test -run '^$' -bench Sign ./kmssigner
+//	go test -run '^$' -bench Sign -benchtime 2s ./kmssigner
 func BenchmarkSign(b *testing.B) {
+	table := turns.NewTable("key", "verifying adds, in microseconds", "`Sign`, verifying", "`Sign`, not verifying")
 	for _, s := range costSchemes {
-		keyARN, public, body := captured(b, s.spec, s.opts)
-		client := kms.New(kms.Options{
-			Region:     "us-east-1",
-			HTTPClient: transport{body},
-			Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-				return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "s"}, nil
-			}),
-		})
 		name := string(s.spec)
 		if _, ok := s.opts.(*rsa.PSSOptions); ok {
-			name += "-PSS"
+			name += " PSS"
 		}
-		ctx, cancel := context.WithTimeout(b.Context(), 1<<62)
-		defer cancel()
-		digest := digestOf(s.opts, costMessage)
-		b.Run(name+"/client", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				_, err := client.Sign(ctx, &kms.SignInput{
-					KeyId: &keyARN, Message: digest, MessageType: types.MessageTypeDigest, SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256,
-				})
-				if err != nil {
-					b.Fatal(err)
-				}
-			}
+		b.Run(name, func(b *testing.B) {
+			times := measureSign(b, s.spec, s.opts)
+			table.Row(name, times.Difference("verifying", "trusting"), times.Ratio("verifying", "call"), times.Ratio("trusting", "call"))
 		})
-		for variant, skip := range map[string]bool{"signer": true, "verifying": false} {
-			signer, err := kmssigner.New(ctx, client, keyARN, func(o *kmssigner.Options) { o.PublicKey, o.SkipVerification = public, skip })
-			if err != nil {
-				b.Fatal(err)
-			}
-			bound := signer.WithContext(ctx)
-			b.Run(name+"/"+variant, func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					if _, err := bound.Sign(nil, digest, s.opts); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
+	}
+	table.Write(os.Stdout)
+}
+
+func measureSign(b *testing.B, spec types.KeySpec, opts crypto.SignerOpts) *turns.Times {
+	keyARN, public, body := captured(b, spec, opts)
+	client := kms.New(kms.Options{
+		Region:     "us-east-1",
+		HTTPClient: transport{body},
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "s"}, nil
+		}),
+	})
+	ctx, cancel := context.WithTimeout(b.Context(), 1<<62)
+	b.Cleanup(cancel)
+	digest := digestOf(opts, costMessage)
+	signer := func(skip bool) func() error {
+		signer, err := kmssigner.New(ctx, client, keyARN, func(o *kmssigner.Options) { o.PublicKey, o.SkipVerification = public, skip })
+		if err != nil {
+			b.Fatal(err)
+		}
+		bound := signer.WithContext(ctx)
+		return func() error {
+			_, err := bound.Sign(nil, digest, opts)
+			return err
 		}
 	}
+	call := func() error {
+		_, err := client.Sign(ctx, &kms.SignInput{
+			KeyId: &keyARN, Message: digest, MessageType: types.MessageTypeDigest, SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256,
+		})
+		return err
+	}
+	return turns.Measure(b, 5,
+		turns.Variant{Name: "call", Run: call},
+		turns.Variant{Name: "trusting", Run: signer(true)},
+		turns.Variant{Name: "verifying", Run: signer(false)},
+	)
 }

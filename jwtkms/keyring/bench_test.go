@@ -2,8 +2,10 @@ package keyring_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/kmssign/kmssign/internal/turns"
 	"github.com/kmssign/kmssign/jwtkms"
 	"github.com/kmssign/kmssign/jwtkms/keyring"
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
@@ -66,7 +69,7 @@ func (d *discard) Write(p []byte) (int, error) {
 // has the set already, with a handler that makes the set from the public keys
 // for each request.
 //
-//	go test -run '^$' -bench JWKS ./jwtkms/keyring
+//	go test -run '^$' -bench JWKS -benchtime 2s ./jwtkms/keyring
 func BenchmarkJWKS(b *testing.B) {
 	ring, keys, _ := benchRing(b)
 	plain := httptest.NewRequest(http.MethodGet, "/.well-known/jwks.json", nil)
@@ -92,34 +95,40 @@ func BenchmarkJWKS(b *testing.B) {
 			b.Fatal(err)
 		}
 	})
-	for _, variant := range []struct {
-		name    string
-		handler http.Handler
-		request *http.Request
-		status  int
-	}{
-		{"marshalling", marshal, plain, 0}, // an implied 200
-		{"ring", ring, plain, http.StatusOK},
-		{"ring-unchanged", ring, again, http.StatusNotModified},
-	} {
-		b.Run(variant.name, func(b *testing.B) {
-			b.ReportAllocs()
-			w := &discard{header: http.Header{}}
-			for b.Loop() {
-				clear(w.header)
-				variant.handler.ServeHTTP(w, variant.request)
+	serving := func(name string, handler http.Handler, request *http.Request, status int) turns.Variant {
+		w := &discard{header: http.Header{}}
+		return turns.Variant{Name: name, Run: func() error {
+			clear(w.header)
+			w.status, w.size = http.StatusOK, 0
+			handler.ServeHTTP(w, request)
+			if w.status != status || (w.size == 0) != (w.status == http.StatusNotModified) {
+				return fmt.Errorf("status %d, %d bytes", w.status, w.size)
 			}
-			if w.status != variant.status || (w.size == 0) != (w.status == http.StatusNotModified) {
-				b.Fatalf("status %d, %d bytes", w.status, w.size)
-			}
-		})
+			return nil
+		}}
 	}
+	baseline := serving("marshalling", marshal, plain, http.StatusOK)
+	served := serving("ring", ring, plain, http.StatusOK)
+	unchanged := serving("unchanged", ring, again, http.StatusNotModified)
+	times := turns.Measure(b, 20, baseline, served, unchanged)
+	table := turns.NewTable("", "times as fast", "allocations")
+	for _, row := range []struct {
+		name string
+		v    turns.Variant
+	}{
+		{"serving the keys", served},
+		{"the same, to a verifier that has them (304)", unchanged},
+	} {
+		table.Row(row.name, times.Ratio("marshalling", row.v.Name),
+			fmt.Sprintf("%v and %v", turns.Allocations(row.v.Run), turns.Allocations(baseline.Run)))
+	}
+	table.Write(os.Stdout)
 }
 
 // BenchmarkKeyfunc compares the Ring's lookup with a map from kid to public
 // key, each alone and as part of verifying a token.
 //
-//	go test -run '^$' -bench Keyfunc ./jwtkms/keyring
+//	go test -run '^$' -bench Keyfunc -benchtime 2s ./jwtkms/keyring
 func BenchmarkKeyfunc(b *testing.B) {
 	ring, keys, compact := benchRing(b)
 	byKID := map[string]any{}
@@ -134,30 +143,29 @@ func BenchmarkKeyfunc(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, variant := range []struct {
-		name    string
-		keyfunc jwt.Keyfunc
-	}{{"map", fixed}, {"ring", ring.Keyfunc}} {
-		b.Run("lookup/"+variant.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if key, err := variant.keyfunc(token); err != nil || key == nil {
-					b.Fatal(err)
-				}
+	lookup := func(name string, keyfunc jwt.Keyfunc) turns.Variant {
+		return turns.Variant{Name: name, Run: func() error {
+			if key, err := keyfunc(token); err != nil || key == nil {
+				return fmt.Errorf("key %v, %v", key, err)
 			}
-		})
+			return nil
+		}}
 	}
-	for _, variant := range []struct {
-		name    string
-		keyfunc jwt.Keyfunc
-	}{{"map", fixed}, {"ring", ring.Keyfunc}} {
-		b.Run("parse/"+variant.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := jwt.Parse(compact, variant.keyfunc); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+	parse := func(name string, keyfunc jwt.Keyfunc) turns.Variant {
+		return turns.Variant{Name: name, Run: func() error {
+			_, err := jwt.Parse(compact, keyfunc)
+			return err
+		}}
 	}
+	table := turns.NewTable("", "compared with", "time")
+	b.Run("lookup", func(b *testing.B) {
+		times := turns.Measure(b, 1000, lookup("map", fixed), lookup("ring", ring.Keyfunc))
+		table.Row("`Ring.Keyfunc`", "a lookup in a map", times.Ratio("ring", "map"))
+		table.Row("the same, in microseconds", "", times.Microseconds("ring"))
+	})
+	b.Run("parse", func(b *testing.B) {
+		times := turns.Measure(b, 5, parse("map", fixed), parse("ring", ring.Keyfunc))
+		table.Row("parsing a token with `Ring.Keyfunc`", "with the map", times.Ratio("ring", "map"))
+	})
+	table.Write(os.Stdout)
 }
