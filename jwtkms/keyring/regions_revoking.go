@@ -17,6 +17,9 @@ func (r *regions) revoke(ctx context.Context, id string) error {
 		return err
 	}
 	id = keyID(id)
+	if err := r.mayRevoke(ctx, id); err != nil {
+		return err
+	}
 	var signs bool
 	for _, t := range r.all {
 		signs = signs || t.signing.named() == id
@@ -30,12 +33,10 @@ func (r *regions) revoke(ctx context.Context, id string) error {
 	} else if err := r.each(func(t *rotation) error { return t.takesOver(ctx) }); err != nil {
 		return err
 	}
-	known := false
 	failed := r.lost
 	for _, t := range r.all {
 		key, err := t.describe(ctx, id)
 		if err == nil && key != nil {
-			known = true
 			limited, cancel := context.WithTimeout(ctx, regionLimit(r.all[0].opts))
 			err = t.revokeHere(limited, key, replacement)
 			cancel()
@@ -47,9 +48,6 @@ func (r *regions) revoke(ctx context.Context, id string) error {
 	if len(failed) > 0 {
 		return fmt.Errorf("%s is not revoked in all Regions; take the step again: %w", id, errors.Join(failed...))
 	}
-	if !known {
-		return fmt.Errorf("no Region has a key %s", id)
-	}
 	if r.all[0].opts.DryRun {
 		return nil
 	}
@@ -57,6 +55,25 @@ func (r *regions) revoke(ctx context.Context, id string) error {
 		return err
 	}
 	return r.align(ctx)
+}
+
+// mayRevoke refuses a key that no alias of the ring names in any Region.
+func (r *regions) mayRevoke(ctx context.Context, id string) error {
+	var owned bool
+	var key *types.KeyMetadata
+	for _, t := range r.all {
+		here, err := t.describe(ctx, id)
+		if err != nil || here == nil {
+			continue // the other Regions tell, or the step itself
+		}
+		key = here
+		list, err := listAliases(ctx, t.client, aws.ToString(here.Arn))
+		owned = owned || err == nil && t.owns(list)
+	}
+	if key == nil {
+		return fmt.Errorf("no Region has a key %s", id)
+	}
+	return r.all[0].mayRevoke(key, owned)
 }
 
 // revokeHere revokes a key in one Region. The ID of the key that takes its place

@@ -31,6 +31,9 @@ func (r *regions) prepare(ctx context.Context) error {
 	var todo []*rotation
 	for _, t := range r.all {
 		if prepared(t) {
+			if err := t.sameSpec(); err != nil {
+				return fmt.Errorf("%s%w", t.where, err)
+			}
 			id = t.next.named()
 		} else {
 			todo = append(todo, t)

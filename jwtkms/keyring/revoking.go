@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -28,6 +29,9 @@ func (t *rotation) revoke(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	if err := t.mayRevoke(key, t.owns(list)); err != nil {
+		return err
+	}
 	signing := t.signing.arn()
 	if signing == aws.ToString(key.Arn) {
 		if signing, err = t.replacement(ctx); err != nil {
@@ -46,6 +50,31 @@ func revocable(id string) error {
 		return errors.New("which key? The option Key is empty, want a key ID or a key ARN")
 	case isAlias(id):
 		return fmt.Errorf("the option Key is %q, want a key ID or a key ARN: an alias would name another key next time", id)
+	}
+	return nil
+}
+
+// owns reports whether an alias of the ring names a key: one of the three, the
+// lock that Prepare made while the key signed, or the mark.
+func (t *rotation) owns(list aliasList) bool {
+	for name := range list.made {
+		rest, ours := strings.CutPrefix(name, t.signing.name)
+		if name == t.signing.name || name == t.next.name || name == t.previous.name ||
+			ours && (strings.HasPrefix(rest, "-next-") || strings.HasPrefix(rest, "-revoked-")) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayRevoke refuses a key that is likely somebody else's: a wrong ID would
+// disable it.
+func (t *rotation) mayRevoke(key *types.KeyMetadata, owned bool) error {
+	if key.KeyUsage != types.KeyUsageTypeSignVerify {
+		return fmt.Errorf("%s is a key for %s, want one for %s", aws.ToString(key.Arn), key.KeyUsage, types.KeyUsageTypeSignVerify)
+	}
+	if !owned && !t.opts.Force {
+		return fmt.Errorf("%s is not a key of %s, because no alias of the ring names it: check the ID, or force the step", aws.ToString(key.Arn), t.signing.name)
 	}
 	return nil
 }

@@ -101,7 +101,9 @@ type RotateOptions struct {
 	NewKey *kms.CreateKeyInput
 
 	// Key is the ID or ARN of the key that Revoke revokes. An alias is refused,
-	// because a Revoke that is taken again would then revoke the replacement.
+	// because a Revoke that is taken again would then revoke the replacement. A
+	// key that no alias of the ring names is refused without Force. A key that
+	// is not for SIGN_VERIFY is always refused.
 	Key string
 
 	// Regions are clients for the other Regions of a ring of multi-Region keys,

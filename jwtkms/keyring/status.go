@@ -46,9 +46,10 @@ type Status struct {
 
 	// Step is the step that comes next, and Wait is how long it must wait. Wait
 	// is zero if the step can be taken now. At rest, Step is [Prepare], which
-	// starts the next rotation. If a step was taken in some Regions and not in
-	// others, Step is that step. Step is empty if the State is [Unclear], or if
-	// one of the aliases cannot be read. Odd then says why.
+	// starts the next rotation. If an alias names a revoked key, Step is
+	// [Advance], which finishes the revocation. If a step was taken in some
+	// Regions and not in others, Step is that step. Step is empty if the State
+	// is [Unclear], or if one of the aliases cannot be read. Odd then says why.
 	Step Step
 	Wait time.Duration
 
@@ -175,6 +176,9 @@ func (s *Status) see(ctx context.Context, t *rotation) {
 	}
 	if v.denied == nil {
 		s.Step = map[State]Step{Rest: Prepare, Prepared: Promote, Promoted: Retire, RolledBack: Retire, Mixed: Retire}[s.State]
+	}
+	if step, _ := t.due(); step == Revoke {
+		s.Step = Advance
 	}
 }
 

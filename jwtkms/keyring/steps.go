@@ -17,7 +17,7 @@ import (
 
 func (t *rotation) prepare(ctx context.Context) error {
 	if t.state() == Prepared && t.next.usable() {
-		return nil // prepared already
+		return t.sameSpec() // prepared already
 	}
 	if err := t.preparable(); err != nil {
 		return err
@@ -30,6 +30,16 @@ func (t *rotation) prepare(ctx context.Context) error {
 		return err
 	}
 	return t.point(ctx, t.next, keyARN)
+}
+
+// sameSpec refuses to take a key that is prepared for one of another spec, which
+// the caller would then promote.
+func (t *rotation) sameSpec() error {
+	if t.opts.NewKey == nil || t.opts.NewKey.KeySpec == "" || t.opts.NewKey.KeySpec == t.next.key.KeySpec {
+		return nil
+	}
+	return fmt.Errorf("%s names a key of spec %s, not %s: point that alias to the key of %s, and prepare again after %v",
+		t.next.name, t.next.key.KeySpec, t.opts.NewKey.KeySpec, t.signing.name, t.opts.window())
 }
 
 // preparable refuses to prepare another key while the one before is in use.
@@ -194,7 +204,8 @@ func (t *rotation) rollback(ctx context.Context) error {
 		}
 	}
 	if !t.undoable() && !t.opts.Force && !t.finishing {
-		return fmt.Errorf("it is too late: the key behind %s may be retired at any moment", t.previous.name)
+		return fmt.Errorf("it is too late: the key behind %s may be retired at any moment; force the step if nobody takes %s or %s meanwhile, or take %s and prepare a new key",
+			t.previous.name, Retire, Advance, Retire)
 	}
 	return t.point(ctx, t.signing, t.previous.arn())
 }
