@@ -5,14 +5,9 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -176,124 +171,4 @@ func TestNewHTTPChangesNothingElse(t *testing.T) {
 			}
 		}
 	}
-}
-
-// BenchmarkConnections runs 128 signers over TLS, alternating between the SDK's
-// default HTTP client and NewHTTP. The server is another process, with a
-// latency of 5 ms.
-//
-//	go test -run '^$' -bench Connections -benchtime 10x ./kmssigner/kmsclient
-func BenchmarkConnections(b *testing.B) {
-	const perSigner = 8
-	s := startServer(b)
-	type variant struct {
-		name    string
-		signer  *kmssigner.Signer
-		conns   *atomic.Int64
-		elapsed time.Duration
-	}
-	var variants []*variant
-	for name, httpClient := range map[string]*awshttp.BuildableClient{
-		"default": awshttp.NewBuildableClient(),
-		"tuned":   kmsclient.NewHTTP(concurrency),
-	} {
-		v := &variant{name: name, conns: new(atomic.Int64)}
-		dial := httpClient.GetTransport().DialContext
-		v.signer = s.signer(b, httpClient.WithTransportOptions(func(tr *http.Transport) {
-			tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-				v.conns.Add(1)
-				return dial(ctx, network, address)
-			}
-		}))
-		variants = append(variants, v)
-	}
-	run := func(signer crypto.Signer) {
-		var signers sync.WaitGroup
-		for range concurrency {
-			signers.Go(func() {
-				for range perSigner {
-					sign(b, signer)
-				}
-			})
-		}
-		signers.Wait()
-	}
-	for _, v := range variants {
-		run(v.signer)
-		v.conns.Store(0)
-	}
-	for b.Loop() {
-		for _, v := range variants {
-			start := time.Now()
-			run(v.signer)
-			v.elapsed += time.Since(start)
-		}
-	}
-	calls := float64(b.N * concurrency * perSigner)
-	rate := map[string]float64{}
-	for _, v := range variants {
-		rate[v.name] = calls / v.elapsed.Seconds()
-		b.ReportMetric(rate[v.name], v.name+"-calls/s")
-		b.ReportMetric(1000*float64(v.conns.Load())/calls, v.name+"-conns/1000")
-	}
-	b.ReportMetric(rate["tuned"]/rate["default"], "ratio")
-}
-
-// serverEnv is an environment variable that makes the test binary a server
-// until its standard input ends.
-const serverEnv = "KMSCLIENT_TEST_SERVER"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(serverEnv) == "" {
-		os.Exit(m.Run())
-	}
-	fake, key := newFake(5 * time.Millisecond)
-	h := httptest.NewTLSServer(fake)
-	fmt.Println(h.URL)
-	fmt.Println(key)
-	fmt.Println(base64.StdEncoding.EncodeToString(h.Certificate().Raw))
-	io.Copy(io.Discard, os.Stdin)
-}
-
-// startServer starts the test binary as a server.
-func startServer(tb testing.TB) *endpoint {
-	tb.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), serverEnv+"=1")
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		stdin.Close()
-		cmd.Wait()
-	})
-	var cert string
-	s := &endpoint{credentials: aws.CredentialsProviderFunc(credentials), roots: x509.NewCertPool()}
-	if _, err := fmt.Fscanln(stdout, &s.url); err != nil {
-		tb.Fatal(err)
-	}
-	if _, err := fmt.Fscanln(stdout, &s.key); err != nil {
-		tb.Fatal(err)
-	}
-	if _, err := fmt.Fscanln(stdout, &cert); err != nil {
-		tb.Fatal(err)
-	}
-	der, err := base64.StdEncoding.DecodeString(cert)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	s.roots.AddCert(parsed)
-	return s
 }

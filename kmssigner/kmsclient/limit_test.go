@@ -1,14 +1,12 @@
 package kmsclient_test
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"errors"
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,7 +14,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -262,97 +259,4 @@ func TestLimitIsShared(t *testing.T) {
 			t.Errorf("six calls of a second took %v without a limit, want 1s", d)
 		}
 	})
-}
-
-// quota is an HTTP client that answers like KMS with a quota: with the same
-// signature after 5 ms, up to 1,000 times per second, and otherwise with a
-// ThrottlingException.
-type quota struct {
-	answer   []byte
-	requests atomic.Int64
-
-	mu     sync.Mutex
-	second int64
-	used   int
-}
-
-func (q *quota) Do(r *http.Request) (*http.Response, error) {
-	const perSecond = 1000
-	q.requests.Add(1)
-	io.Copy(io.Discard, r.Body)
-	q.mu.Lock()
-	if now := time.Now().Unix(); now != q.second {
-		q.second, q.used = now, 0
-	}
-	q.used++
-	throttled := q.used > perSecond
-	q.mu.Unlock()
-	select {
-	case <-time.After(5 * time.Millisecond):
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
-	}
-	status, body := http.StatusOK, q.answer
-	if throttled {
-		status, body = http.StatusBadRequest, []byte(`{"__type":"ThrottlingException","message":"slow down"}`)
-	}
-	return &http.Response{
-		StatusCode: status,
-		Header:     http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "Content-Length": {strconv.Itoa(len(body))}},
-		Body:       io.NopCloser(bytes.NewReader(body)),
-	}, nil
-}
-
-// BenchmarkQuota runs 128 signers without pause against a quota of 1,000
-// requests per second. Each variant takes about ten seconds:
-//
-//	go test -run '^$' -bench Quota -benchtime 10000x ./kmssigner/kmsclient
-func BenchmarkQuota(b *testing.B) {
-	adaptive := func(o *kms.Options) { o.Retryer = retry.NewAdaptiveMode() }
-	for _, v := range []struct {
-		name   string
-		optFns []func(*kms.Options)
-	}{
-		{"standard", nil},
-		{"standard/limit=4", []func(*kms.Options){kmsclient.Limit(4)}},
-		{"standard/limit=8", []func(*kms.Options){kmsclient.Limit(8)}},
-		{"adaptive", []func(*kms.Options){adaptive}},
-		{"adaptive/limit=8", []func(*kms.Options){adaptive, kmsclient.Limit(8)}},
-	} {
-		b.Run(v.name, func(b *testing.B) {
-			q := &quota{answer: []byte(`{"KeyId":"k","Signature":"AAAA","SigningAlgorithm":"ECDSA_SHA_256"}`)}
-			client := kms.New(kms.Options{Region: "us-east-1", HTTPClient: q, Credentials: aws.CredentialsProviderFunc(credentials)}, v.optFns...)
-			in := &kms.SignInput{KeyId: aws.String("k"), Message: make([]byte, 32), SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256}
-			var left, failed atomic.Int64
-			left.Store(int64(b.N))
-			took := make([][]time.Duration, concurrency)
-			var signers sync.WaitGroup
-			b.ResetTimer()
-			for i := range concurrency {
-				signers.Go(func() {
-					for left.Add(-1) >= 0 {
-						ctx, cancel := context.WithTimeout(b.Context(), 10*time.Second)
-						start := time.Now()
-						if _, err := client.Sign(ctx, in); err != nil {
-							failed.Add(1)
-						} else {
-							took[i] = append(took[i], time.Since(start))
-						}
-						cancel()
-					}
-				})
-			}
-			signers.Wait()
-			b.StopTimer()
-			all := slices.Sorted(slices.Values(slices.Concat(took...)))
-			b.ReportMetric(float64(len(all))/b.Elapsed().Seconds(), "tokens/s")
-			b.ReportMetric(1000*float64(failed.Load())/float64(b.N), "failed/1000")
-			if len(all) > 0 {
-				b.ReportMetric(float64(q.requests.Load())/float64(len(all)), "requests/token")
-				b.ReportMetric(all[len(all)/2].Seconds()*1000, "p50-ms")
-				b.ReportMetric(all[len(all)*99/100].Seconds()*1000, "p99-ms")
-			}
-			b.ReportMetric(0, "ns/op")
-		})
-	}
 }
