@@ -12,7 +12,7 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// faultKinds has every kind of -faults.
+// faultKinds are the kinds of -faults.
 var faultKinds = []struct {
 	name   string
 	effect kmstest.Effect
@@ -34,7 +34,7 @@ func faultNames() []string {
 	return names
 }
 
-// schedule says which calls go wrong, and how.
+// schedule says which calls fail, and how.
 type schedule struct {
 	shares map[string]float64 // of all calls, by kind
 	seed   uint64
@@ -73,8 +73,8 @@ func parseFaults(list string, seed uint64) (schedule, error) {
 	return s, nil
 }
 
-// hits returns, for calls numbered from 0, the index in faultKinds of the fault that
-// hits each, or -1. It is always the same for the same seed.
+// hits returns one entry for each call: the index in faultKinds of the fault
+// that hits it, or -1. The entries are the same for the same seed.
 func (s schedule) hits(calls int) []int {
 	random := rand.New(rand.NewPCG(s.seed, 0))
 	hits := make([]int, calls)
@@ -91,7 +91,7 @@ func (s schedule) hits(calls int) []int {
 	return hits
 }
 
-// inject makes the fake do so to its calls from now on.
+// inject makes the fake apply the faults to its calls from now on.
 func inject(fake *kmstest.KMS, hits []int) {
 	for n, i := range hits {
 		if i >= 0 {
@@ -100,7 +100,7 @@ func inject(fake *kmstest.KMS, hits []int) {
 	}
 }
 
-// counted returns how many faults of each kind have hit the first calls.
+// counted returns how many of the first calls were hit by each kind of fault.
 func counted(hits []int, calls int) map[string]int {
 	count := map[string]int{}
 	for _, i := range hits[:min(calls, len(hits))] {

@@ -33,7 +33,7 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// issuer is what is put under load.
+// issuer issues the tokens of a load test and verifies them.
 type issuer struct {
 	arn    string
 	alg    string
@@ -43,14 +43,15 @@ type issuer struct {
 
 	wire *wire
 	idle int
-	hits []int // the schedule of faults
+	hits []int // schedule.hits of the faults; nil: none
 }
 
-// wire counts what goes over the network.
+// wire counts calls and connections.
 type wire struct{ calls, connections atomic.Int64 }
 
-// newHTTPClient is what an issuer under load wants, or with -default-client the SDK's own, and
-// counts the connections that it opens. idle is how many of them it keeps.
+// newHTTPClient returns an HTTP client that counts in w the connections that it
+// opens. It is sized for the concurrency, or with -default-client the SDK's
+// own. idle is the number of idle connections that it keeps.
 func newHTTPClient(w *wire, req request, roots *x509.CertPool) (client *awshttp.BuildableClient, idle int) {
 	client = kmsclient.NewHTTP(req.concurrency)
 	if req.defaultClient {
@@ -69,7 +70,7 @@ func newHTTPClient(w *wire, req request, roots *x509.CertPool) (client *awshttp.
 	return client, client.GetTransport().MaxIdleConnsPerHost
 }
 
-// countCalls makes a client count what it sends, each attempt of a call.
+// countCalls makes a client count in w each attempt of each call.
 func countCalls(w *wire) func(*kms.Options) {
 	return func(o *kms.Options) { o.HTTPClient = countedClient{o.HTTPClient, w} }
 }
@@ -84,9 +85,9 @@ func (c countedClient) Do(r *http.Request) (*http.Response, error) {
 	return c.HTTPClient.Do(r)
 }
 
-// open makes the issuer that the command line asks for.
+// open returns the issuer that the command line asks for.
 func open(ctx context.Context, req request) (*issuer, error) {
-	// golang-jwt's parser lacks a few of the algorithms.
+	// golang-jwt's parser does not know all of the algorithms.
 	if err := jwtkms.Register(); err != nil {
 		return nil, err
 	}
@@ -97,20 +98,22 @@ func open(ctx context.Context, req request) (*issuer, error) {
 	return is, is.openKey(ctx, req)
 }
 
-// The credentials of AWS's documentation: they open nothing but this program's fake.
+// credentials are an example from the AWS documentation. Only the fake of this
+// program accepts them.
 var credentials = aws.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
 
-// openFake starts a fake KMS. It speaks TLS, as KMS does: opening a connection is dear.
+// openFake starts a fake KMS and opens a new key on it. The fake speaks TLS, as
+// KMS does, so that opening a connection costs what it costs with KMS.
 func (is *issuer) openFake(ctx context.Context, req request) error {
 	const region = "us-east-1"
 	fake := kmstest.New(func(o *kmstest.Options) { o.Region, o.Credentials = region, credentials })
 	server := httptest.NewUnstartedServer(fake)
 	serving, stop := context.WithCancel(context.Background())
 	server.Config.BaseContext = func(net.Listener) context.Context { return serving }
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that were given up
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it would report connections that -timeout and -faults close
 	server.StartTLS()
 	is.close = func() {
-		stop() // also what hangs
+		stop() // ends the requests that a fault has left hanging
 		server.Close()
 	}
 	roots := x509.NewCertPool()
@@ -128,7 +131,7 @@ func (is *issuer) openFake(ctx context.Context, req request) error {
 		is.close()
 		return err
 	}
-	// From here on there are Sign calls only.
+	// All calls after this are Sign calls.
 	if req.latency > 0 {
 		fake.Inject(kmstest.Match{}, kmstest.Delay(req.latency))
 	}
@@ -143,7 +146,7 @@ func (is *issuer) openFake(ctx context.Context, req request) error {
 	return nil
 }
 
-// openKey takes a key of the user's.
+// openKey opens the key that -key names.
 func (is *issuer) openKey(ctx context.Context, req request) error {
 	is.close = func() {}
 	httpClient, idle := newHTTPClient(is.wire, req, nil)
@@ -156,11 +159,11 @@ func (is *issuer) openKey(ctx context.Context, req request) error {
 	if err != nil {
 		return err
 	}
-	is.wire.connections.Store(0) // that may have taken some, to other services
+	is.wire.connections.Store(0) // without those to other services, for the credentials
 	return is.ready(ctx, req, cfg, req.key)
 }
 
-// ready makes the Signer, and with it the first call.
+// ready makes the Signer, which makes the first call.
 func (is *issuer) ready(ctx context.Context, req request, cfg aws.Config, keyID string) error {
 	start, cancel := context.WithTimeout(ctx, req.timeout)
 	defer cancel()
@@ -195,8 +198,8 @@ func (is *issuer) ready(ctx context.Context, req request, cfg aws.Config, keyID 
 	return nil
 }
 
-// verifier does what a receiver of the token would do: it knows the algorithm it
-// expects and the key.
+// verifier returns a function that verifies a token as its receiver would, who
+// knows the key and the algorithm to expect.
 func verifier(method *jwtkms.SigningMethod, public crypto.PublicKey) func(string) error {
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{method.Alg()}))
 	return func(token string) error {
@@ -205,7 +208,7 @@ func verifier(method *jwtkms.SigningMethod, public crypto.PublicKey) func(string
 	}
 }
 
-// result is what came of it.
+// result is the result of a load test.
 type result struct {
 	Key             string         `json:"key"`
 	Alg             string         `json:"alg"`
@@ -218,7 +221,7 @@ type result struct {
 	Interrupted     int            `json:"tokens_interrupted"`
 	Seconds         float64        `json:"seconds"`
 	PerSecond       float64        `json:"tokens_per_second"`
-	Latency         *percentiles   `json:"latency_ms"`                   // of the tokens issued; nil if there are none
+	Latency         *percentiles   `json:"latency_ms"`                   // of the tokens issued; nil if no token was issued
 	Calls           int            `json:"kms_calls"`                    // Sign calls, retries included
 	CallsPerToken   float64        `json:"kms_calls_per_token,omitzero"` // of the tokens tried
 	Faults          map[string]int `json:"faults"`                       // of the calls, by kind of -faults
@@ -236,8 +239,10 @@ type percentiles struct {
 	Max float64 `json:"max"`
 }
 
-// drive issues and verifies tokens until the request is met or ctx ends. Tokens that
-// are under way when the time is up are finished; when ctx ends they are not.
+// drive issues and verifies tokens until the limits of req are reached or ctx
+// ends. It finishes the tokens that are under way when the duration is over,
+// and gives them up when ctx ends. If show is not nil, drive calls it with a
+// line that reports the progress, and at the end with an empty one.
 func (is *issuer) drive(ctx context.Context, req request, show func(line string)) *result {
 	res := &result{
 		Key: is.arn, Alg: is.alg, Concurrency: req.concurrency, IdleConnections: is.idle,
@@ -245,7 +250,7 @@ func (is *issuer) drive(ctx context.Context, req request, show func(line string)
 	}
 	var (
 		next, issued, failed atomic.Int64
-		mu                   sync.Mutex // of res
+		mu                   sync.Mutex // guards res
 		wg                   sync.WaitGroup
 	)
 	start := time.Now()
@@ -360,7 +365,8 @@ func sleepUntil(ctx context.Context, t time.Time) bool {
 }
 
 // percentile returns, in milliseconds, the latency that p percent of the tokens
-// did not exceed, by the nearest rank. There must be a token.
+// did not exceed, by the nearest rank. At least one token must have been
+// issued.
 func (r *result) percentile(p float64) float64 {
 	rank := int(math.Ceil(p / 100 * float64(len(r.latencies))))
 	return ms(r.latencies[max(rank, 1)-1])
@@ -368,7 +374,7 @@ func (r *result) percentile(p float64) float64 {
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// kind names an error in the table.
+// kind returns the name under which err is counted.
 func kind(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

@@ -1,28 +1,28 @@
-// Loadtest issues JWTs signed by a KMS key as fast as asked, verifies every one,
-// and says what came of it: throughput, latency, errors by kind, KMS calls per
-// token and connections opened.
+// Loadtest issues JWTs signed by a KMS key at a given rate, verifies each of
+// them, and reports the throughput, the latency, the errors by kind, the KMS
+// calls per token and the connections opened.
 //
-// Without -key it signs with a fake KMS that runs inside the program and is reached
-// through the real SDK client over TLS; -latency and -faults make the fake slow and
-// unreliable. Program and fake share the processor, so its throughput is that of
-// both. With -key it uses the ordinary AWS configuration, and every token costs
-// money and counts against the quota of the account: it says how much, and goes on
-// only with -yes.
+// Without -key it signs with a fake KMS that runs inside the program and is
+// reached through the real SDK client over TLS; -latency and -faults make the
+// fake slow and unreliable. The program and the fake share the processor, so
+// the throughput is that of both together. With -key it uses the ordinary AWS
+// configuration, and each token costs money and counts against the quota of the
+// account. The program then names the price, and continues only with -yes.
 //
 //	go -C examples run ./loadtest
 //	go -C examples run ./loadtest -concurrency 64 -rate 640 -burst 64 -default-client
 //	go -C examples run ./loadtest -faults throttle=5%,500=5%,reset=1% -svg latency.svg
 //	go -C examples run ./loadtest -key alias/token-signing -rate 20 -duration 10s -yes
 //
-// The latency of a token is that of issuing it, retries included. With -rate it
-// counts from the moment the token was due, so that waiting for a free place among
-// -concurrency is part of it.
+// The latency of a token is the time to issue it, retries included. With -rate
+// it is measured from the time at which the token was due, so it includes the
+// wait until fewer than -concurrency tokens are under way.
 //
-// The table, or with -json the same as JSON, goes to standard output, and what goes
-// wrong to standard error. The first interrupt ends the run early. The exit status
-// is 0; 2 for a wrong command line or a -key without -yes; and 1 for any other
-// failure: a token that does not verify, or one that was not issued, unless -faults
-// asked for such.
+// The result goes to standard output, as a table or with -json as JSON. Errors
+// go to standard error. The first interrupt ends the run early. The exit status
+// is 0, 2 for a wrong command line or a -key without -yes, and 1 for any other
+// failure. A token that does not verify is a failure. A token that was not
+// issued is a failure too, unless -faults is given.
 package main
 
 import (
@@ -43,7 +43,7 @@ import (
 )
 
 const about = `
-Loadtest issues JWTs signed by a KMS key as fast as asked, verifies every one, and reports throughput, latencies, errors by kind, KMS calls and connections. Without -key it drives an embedded fake KMS, which -latency and -faults make slow and unreliable. With -key every token costs money, so it names the price and wants -yes.
+Loadtest issues JWTs signed by a KMS key at a given rate, verifies each of them, and reports the throughput, the latencies, the errors by kind, the KMS calls and the connections. Without -key it signs with an embedded fake KMS, which -latency and -faults make slow and unreliable. With -key each token costs money, so it names the price and signs only with -yes.
 
   loadtest -concurrency 64 -rate 640 -svg latency.svg
   loadtest -key alias/token-signing -rate 20 -duration 10s -yes
@@ -64,7 +64,7 @@ type request struct {
 
 	concurrency int
 	rate        float64 // 0: as fast as possible
-	burst       int     // that many are due at the same time
+	burst       int     // number of tokens that are due at the same time
 	duration    time.Duration
 	tokens      int
 
@@ -76,7 +76,7 @@ type request struct {
 	svg  *cli.Output // nil: none
 }
 
-// most is the number of tokens that the run cannot exceed.
+// most returns the largest number of tokens that the run can begin.
 func (r request) most() int {
 	if r.rate == 0 {
 		return r.tokens
@@ -94,7 +94,7 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 	if req.key != "" {
 		fmt.Fprintf(stdio.Err, "loadtest: %s\n", price(req.most()))
 		if !req.yes {
-			return cli.Usage(errors.New("nothing was done; -yes starts it"))
+			return cli.Usage(errors.New("nothing was signed, because -yes is not given"))
 		}
 	}
 	issuer, err := open(ctx, req)
@@ -120,13 +120,21 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 	return nil
 }
 
-// price says what signatures with a key in AWS cost.
+// price returns a sentence that says what signatures with a key in AWS cost.
 func price(signatures int) string {
 	n := float64(signatures) / 10_000
-	return fmt.Sprintf("up to %d signatures, and as many requests again for each that the SDK has to repeat: "+
-		"about USD %.4f, or %.4f with an RSA_2048 key, by the prices of 0.15 and 0.03 for 10,000 requests that "+
-		"https://aws.amazon.com/kms/pricing/ had when this was written; they may have changed, and ML-DSA has its own",
-		signatures, 0.15*n, 0.03*n)
+	return fmt.Sprintf("up to %d signatures cost %s, or %s with an RSA_2048 key, and each retry costs as much as a signature; "+
+		"the prices were USD 0.15 and 0.03 for 10,000 requests at https://aws.amazon.com/kms/pricing/ when this was written; "+
+		"they may have changed, and ML-DSA has a price of its own",
+		signatures, dollars(0.15*n), dollars(0.03*n))
+}
+
+// dollars formats an amount. It does not round an amount to zero.
+func dollars(amount float64) string {
+	if amount < 0.0001 {
+		return "less than USD 0.0001"
+	}
+	return fmt.Sprintf("about USD %.4f", amount)
 }
 
 func parse(args []string, stdio cli.Stdio) (request, error) {
@@ -134,19 +142,19 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	flags := cli.NewFlags("loadtest", stdio)
 	flags.About = about
 	flags.StringVar(&req.key, "key", "", "key `ID`, key ARN, alias name or alias ARN; none: a key on the embedded fake KMS")
-	flags.BoolVar(&req.yes, "yes", false, "with -key: go on, at the cost that is named")
+	flags.BoolVar(&req.yes, "yes", false, "with -key: sign, at the price that is named without -yes")
 	alg := flags.String("alg", "", "JWT `algorithm`: "+algs.String()+" (default: what the key calls for; ES256 on the fake)")
-	flags.IntVar(&req.concurrency, "concurrency", 32, "how many tokens to work on at a time")
-	flags.Float64Var(&req.rate, "rate", 0, "tokens per second; 0: as fast as possible")
-	flags.IntVar(&req.burst, "burst", 1, "with -rate: this `number` of tokens are due together, at the same rate")
+	flags.IntVar(&req.concurrency, "concurrency", 32, "`number` of tokens to issue at a time")
+	flags.Float64Var(&req.rate, "rate", 0, "tokens to issue per second; 0: as fast as possible")
+	flags.IntVar(&req.burst, "burst", 1, "with -rate: `number` of tokens that are due at the same time; the rate stays the same")
 	flags.PositiveVar(&req.duration, "duration", 3*time.Second, "begin no token after this `time`")
-	flags.IntVar(&req.tokens, "tokens", 10_000, "begin no more than this `number` of tokens")
+	flags.IntVar(&req.tokens, "tokens", 10_000, "begin at most this `number` of tokens")
 	flags.PositiveVar(&req.timeout, "timeout", 10*time.Second, "give up a token after this `time`, retries included")
-	flags.IntVar(&req.attempts, "attempts", 0, "how often the SDK tries a call; 0: as configured, which is 3 unless it was changed")
-	flags.DurationVar(&req.latency, "latency", 5*time.Millisecond, "how long the fake waits before it signs")
-	faults := flags.String("faults", "", "what the fake does wrong, as a `list` like throttle=5%,500=5%,reset=1%; the kinds are "+strings.Join(faultNames(), ", "))
-	seed := flags.Uint64("seed", 1, "which calls -faults hits: the same ones for the same seed")
-	flags.BoolVar(&req.defaultClient, "default-client", false, "leave the SDK's HTTP client at its 10 idle connections instead of -concurrency")
+	flags.IntVar(&req.attempts, "attempts", 0, "how often the SDK tries a call; 0: as configured, which is 3 times by default")
+	flags.DurationVar(&req.latency, "latency", 5*time.Millisecond, "`time` that the fake waits before it signs")
+	faults := flags.String("faults", "", "faults of the fake and the shares of the calls that they hit, a `list` like throttle=5%,500=5%,reset=1%; the kinds are "+strings.Join(faultNames(), ", "))
+	seed := flags.Uint64("seed", 1, "`seed` of the random choice of calls that -faults hits, which is the same for the same seed")
+	flags.BoolVar(&req.defaultClient, "default-client", false, "use the SDK's default HTTP client, which keeps 10 idle connections, instead of one that keeps as many as -concurrency")
 	flags.BoolVar(&req.json, "json", false, "write JSON instead of a table")
 	svg := flags.String("svg", "", "`file` to write a plot of the latencies to")
 	if err := flags.Parse(args); err != nil {
@@ -156,7 +164,7 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 		var wrong error
 		flags.Visit(func(f *flag.Flag) {
 			if f.Name == "latency" || f.Name == "faults" || f.Name == "seed" {
-				wrong = fmt.Errorf("-%s is for the fake, and -key names another KMS", f.Name)
+				wrong = fmt.Errorf("-%s is for the embedded fake KMS, and -key is given", f.Name)
 			}
 		})
 		if wrong != nil {
@@ -164,7 +172,7 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 		}
 	}
 	if req.yes && req.key == "" {
-		return req, cli.Usage(errors.New("-yes is for -key: the fake costs nothing"))
+		return req, cli.Usage(errors.New("-yes is for -key, because the fake costs nothing"))
 	}
 	if flags.Given("seed") && *faults == "" {
 		return req, cli.Usage(errors.New("-seed is for -faults"))
@@ -180,6 +188,9 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 		return req, cli.Usage(err)
 	}
 	if *svg != "" {
+		if cli.IsOutput(*svg, stdio) {
+			return req, cli.Usage(fmt.Errorf("-svg is %s, which is also standard output, want another file", *svg))
+		}
 		if req.svg, err = cli.CreateOutput(*svg); err != nil {
 			return req, fmt.Errorf("-svg: %w", err)
 		}
@@ -195,7 +206,7 @@ func (r *request) check() error {
 	case !(r.rate == 0 || r.rate >= 0.001 && r.rate <= 1e6):
 		return fmt.Errorf("-rate is %v, want 0 or 0.001 to 1000000", r.rate)
 	case r.burst < 1 || r.burst > 1 && r.rate == 0:
-		return fmt.Errorf("-burst is %d, want 1 or, with -rate, more", r.burst)
+		return fmt.Errorf("-burst is %d, want 1, or more with -rate", r.burst)
 	case r.tokens < 1 || r.tokens > 1_000_000:
 		return fmt.Errorf("-tokens is %d, want 1 to 1000000", r.tokens)
 	case r.attempts < 0 || r.attempts > 100:

@@ -89,7 +89,8 @@ func TestBounds(t *testing.T) {
 	if res := measured(t, "-tokens", "100", "-duration", "1m", "-concurrency", "8"); res.Issued != 100 || res.Connections < 1 || res.IdleConnections != 10 {
 		t.Errorf("%+v, want 100 tokens", res)
 	}
-	// As many tokens as are due before the end, which a slow machine may miss by some.
+	// As many tokens as are due before the end, which a slow machine may miss
+	// by some.
 	res := measured(t, "-rate", "100", "-duration", "200ms", "-concurrency", "4")
 	if res.Issued < 1 || res.Issued > 20 {
 		t.Errorf("%d tokens at 100 a second in 200 ms", res.Issued)
@@ -227,12 +228,13 @@ func TestKeyAsksFirst(t *testing.T) {
 	if status != 2 || stdout != "" || fake.Calls("") != 0 {
 		t.Errorf("status %d, standard output %q, %d calls", status, stdout, fake.Calls(""))
 	}
-	for _, want := range []string{"up to 20000 signatures", "USD 0.3000, or 0.0600 with", "may have changed", "-yes starts it"} {
+	for _, want := range []string{"up to 20000 signatures", "cost about USD 0.3000, or about USD 0.0600 with", "may have changed", "nothing was signed, because -yes is not given"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("standard error lacks %q:\n%s", want, stderr)
 		}
 	}
-	if _, _, stderr := invoke(t, "-key", key, "-rate", "3", "-duration", "1500ms"); !strings.Contains(stderr, "up to 5 signatures") {
+	// A few tokens cost something, too.
+	if _, _, stderr := invoke(t, "-key", key, "-rate", "3", "-duration", "1500ms"); !strings.Contains(stderr, "up to 5 signatures cost less than USD 0.0001, or less than USD 0.0001 with") {
 		t.Errorf("standard error: %s", stderr)
 	}
 	if res := measured(t, "-key", key, "-yes", "-tokens", "5"); res.Issued != 5 || res.Alg != "RS256" || fake.Calls("Sign") != 5 {
@@ -282,14 +284,14 @@ func TestWrongUsage(t *testing.T) {
 	fails(t, "-concurrency is 0, want 1 to 10000", 2, "-concurrency", "0")
 	fails(t, "-rate is -1", 2, "-rate", "-1")
 	fails(t, "-rate is NaN", 2, "-rate", "NaN")
-	fails(t, "-burst is 8, want 1 or, with -rate, more", 2, "-burst", "8")
+	fails(t, "-burst is 8, want 1, or more with -rate", 2, "-burst", "8")
 	fails(t, "-duration is 0s", 2, "-duration", "0")
 	fails(t, "-tokens is 0", 2, "-tokens", "0")
 	fails(t, "-timeout is -1s", 2, "-timeout", "-1s")
 	fails(t, "-attempts is -1", 2, "-attempts", "-1")
 	fails(t, "-latency is -1s", 2, "-latency", "-1s")
-	fails(t, "-seed is for the fake, and -key names another KMS", 2, "-key", "alias/a", "-seed", "2")
-	fails(t, "-faults is for the fake", 2, "-faults", "reset=1%", "-key", "alias/a")
+	fails(t, "-seed is for the embedded fake KMS, and -key is given", 2, "-key", "alias/a", "-seed", "2")
+	fails(t, "-faults is for the embedded fake KMS", 2, "-faults", "reset=1%", "-key", "alias/a")
 	for _, text := range []string{"reset", "reset=1", "reset=x%", "reset=0%", "reset=NaN%", "reset=101%", "reset=1%,"} {
 		fails(t, "want a kind and its share, such as throttle=5%", 2, "-faults", text)
 	}
@@ -298,15 +300,34 @@ func TestWrongUsage(t *testing.T) {
 	fails(t, "-faults has 110% of all calls", 2, "-faults", "reset=50%,500=60%")
 }
 
+// The plot and the result do not go to the same file.
+func TestOneStandardOutput(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, args := range [][]string{{"-json", "-svg", file.Name()}, {"-svg", file.Name()}} {
+		var errs bytes.Buffer
+		status := cli.Run(t.Context(), "loadtest", run, append(args, "-tokens", "1"), cli.Stdio{Out: file, Err: &errs})
+		if status != 2 || !strings.Contains(errs.String(), "which is also standard output, want another file") {
+			t.Errorf("%q: status %d, standard error %q", args, status, &errs)
+		}
+	}
+	if info, err := file.Stat(); err != nil || info.Size() != 0 {
+		t.Errorf("the file has %d bytes, %v", info.Size(), err)
+	}
+}
+
 func TestTokenThatDoesNotVerify(t *testing.T) {
 	req, is := opened(t, "-tokens", "40", "-concurrency", "4", "-duration", "1m", "-latency", "0")
 	issue := is.issue
 	var n atomic.Int64
 	is.issue = func(ctx context.Context) (string, error) {
 		token, err := issue(ctx)
-		if n.Add(1) == 7 { // the first character of the signature, where every bit counts
+		if n.Add(1) == 7 { // replace the first character of the signature, A by B and B by A
 			at := strings.LastIndex(token, ".") + 1
-			token = token[:at] + string('A'+(token[at]+1)%2) + token[at+1:]
+			token = token[:at] + string('A'+token[at]%2) + token[at+1:]
 		}
 		return token, err
 	}

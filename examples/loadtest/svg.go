@@ -9,14 +9,16 @@ import (
 	"strings"
 )
 
-// The plot is the cumulative distribution of the latencies: to the right the latency,
-// upwards the share of the tokens that took no longer.
+// The plot is the cumulative distribution of the latencies. The horizontal axis
+// is the latency, and the vertical axis the share of the tokens that took no
+// longer.
 const (
 	plotWidth, plotHeight                          = 720, 400
 	plotLeft, plotRight, plotTop, plotBottom int64 = 64, 24, 72, 56
 )
 
-// The styles name no variables and have no gradients, so that simple viewers do, too.
+// plotHead uses neither CSS variables nor gradients, so that simple viewers can
+// show the plot.
 const plotHead = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 400" width="720" height="400" role="img" font-family="system-ui, sans-serif" font-size="13">
 <style>
 .paper { fill: #ffffff } .ink { fill: #1f2328 } .soft { fill: #59636e } .grid { stroke: #d1d9e0 } .line { stroke: #0969da } .dot { fill: #0969da }
@@ -50,7 +52,8 @@ func (r *result) plot() []byte {
 	text("soft", "start", float64(plotLeft), 50, fmt.Sprintf("%.0f tokens a second, %d connections opened; p50 %s, p95 %s, p99 %s, longest %s ms",
 		r.PerSecond, r.Connections, digits(r.Latency.P50), digits(r.Latency.P95), digits(r.Latency.P99), digits(r.Latency.Max)))
 
-	// The axis is logarithmic: the tail is often a hundred times the middle.
+	// The axis is logarithmic, because the longest latencies are often a
+	// hundred times the median.
 	ticks := logTicks(ms(r.latencies[0]), ms(r.latencies[n-1]))
 	low, high := math.Log(ticks[0]), math.Log(ticks[len(ticks)-1])
 	left, right := float64(plotLeft), float64(plotWidth-plotRight)
@@ -63,7 +66,7 @@ func (r *result) plot() []byte {
 	for _, t := range ticks {
 		grid(x(t), top, x(t), bottom)
 		label := strconv.FormatFloat(t, 'f', -1, 64)
-		if len(ticks) <= 14 || strings.Trim(label, "0.") == "1" { // else they would touch
+		if len(ticks) <= 14 || strings.Trim(label, "0.") == "1" { // otherwise the labels would touch
 			text("soft", "middle", x(t), bottom+20, label)
 		}
 	}
@@ -73,7 +76,8 @@ func (r *result) plot() []byte {
 	}
 	text("soft", "middle", (left+right)/2, bottom+42, "milliseconds, on a logarithmic scale")
 
-	// Two hundred points and the last percent in full are as many as one can see.
+	// Draw about two hundred points, and more in the last percent, where single
+	// tokens can be seen.
 	fmt.Fprintf(&b, `<path class="line" fill="none" stroke-width="2" d="M%.1f %.1f`, x(ms(r.latencies[0])), y(0))
 	for i := 0; i < n; {
 		fmt.Fprintf(&b, "L%.1f %.1f", x(ms(r.latencies[i])), y(float64(i+1)/float64(n)))
@@ -99,7 +103,7 @@ func (r *result) plot() []byte {
 	return b.Bytes()
 }
 
-// digits writes milliseconds with no more digits than say something.
+// digits formats milliseconds, with one decimal below 100.
 func digits(ms float64) string {
 	if ms >= 100 {
 		return strconv.FormatFloat(ms, 'f', 0, 64)
@@ -107,8 +111,8 @@ func digits(ms float64) string {
 	return strconv.FormatFloat(ms, 'f', 1, 64)
 }
 
-// logTicks returns the numbers of 1, 2, 5, 10, 20 and so on, fractions too, that
-// enclose low to high: two at least.
+// logTicks returns the shortest run of the numbers ..., 0.5, 1, 2, 5, 10, ...
+// that encloses low and high. It has at least two numbers.
 func logTicks(low, high float64) []float64 {
 	low = max(low, 0.001)
 	high = max(high, low)
@@ -117,7 +121,7 @@ func logTicks(low, high float64) []float64 {
 		for _, m := range []float64{1, 2, 5} {
 			var t float64
 			if exp < 0 {
-				t = m / math.Pow(10, -exp) // exactly what one would write
+				t = m / math.Pow(10, -exp) // the float64 nearest to the decimal
 			} else {
 				t = m * math.Pow(10, exp)
 			}

@@ -85,6 +85,25 @@ func (o *Output) Discard() {
 	}
 }
 
+// IsOutput reports whether path names the file, pipe or terminal that is the
+// standard output, as /dev/stdout does. It is false for the null device, to
+// which anything may be written.
+func IsOutput(path string, stdio Stdio) bool {
+	stdout, ok := stdio.Out.(*os.File)
+	if !ok {
+		return false
+	}
+	named, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	if null, err := os.Stat(os.DevNull); err == nil && os.SameFile(named, null) {
+		return false
+	}
+	info, err := stdout.Stat()
+	return err == nil && os.SameFile(named, info)
+}
+
 // SameFile reports whether two names are those of one regular file. A file that
 // does not exist has one name only.
 func SameFile(a, b string) bool {

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -87,5 +88,38 @@ func TestOutputRefused(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
 		t.Errorf("%v, %v; want nothing", entries, err)
+	}
+}
+
+func TestIsOutput(t *testing.T) {
+	dir := t.TempDir()
+	file, err := os.Create(filepath.Join(dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	other := filepath.Join(dir, "other")
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for _, tt := range []struct {
+		path string
+		out  io.Writer
+		want bool
+	}{
+		{file.Name(), file, true},
+		{other, file, false},
+		{filepath.Join(dir, "none"), file, false},
+		{os.DevNull, null, false},
+		{file.Name(), io.Discard, false},
+	} {
+		if got := cli.IsOutput(tt.path, cli.Stdio{Out: tt.out}); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.path, got, tt.want)
+		}
 	}
 }
