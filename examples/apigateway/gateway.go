@@ -20,28 +20,31 @@ import (
 )
 
 const (
-	// The longest body that API Gateway takes.
+	// maxBody is the size in bytes of the longest body that API Gateway
+	// accepts.
 	maxBody = 10 << 20
-	// How long API Gateway waits for an integration, unless told otherwise.
+	// integrationTimeout is how long API Gateway waits for an integration by
+	// default.
 	integrationTimeout = 29 * time.Second
-	// callerHeader tells the service who calls. An API of API Gateway does so with
-	// the mapping of context.identity.userArn to a header. It is the gateway's word:
-	// what a client sends under this name does not reach the service.
+	// callerHeader is the header that tells the service who calls. In API
+	// Gateway, a mapping of context.identity.userArn sets it. The gateway drops
+	// a header of this name that a client sends, so the service can trust it.
 	callerHeader = "X-Caller-Arn"
 )
 
-// forwarded are the headers of a client that reach the service.
+// forwarded are the client's headers that reach the service.
 var forwarded = []string{"Accept", "Content-Encoding", "Content-Type"}
 
-// A gateway is an http.Handler that does what a stage of a REST API with IAM
-// authorization and an HTTP integration does: it lets in requests with a good
-// signature, and forwards them without the name of the stage. It refuses as API Gateway
-// does: with a message in JSON, and the kind of error in the header x-amzn-ErrorType.
+// A gateway is an http.Handler that imitates a stage of a REST API with IAM
+// authorization and an HTTP integration. It forwards requests that have a good
+// signature, without the name of the stage, and refuses all others. A refusal
+// has a message in JSON and the kind of error in the header x-amzn-ErrorType,
+// as with API Gateway.
 //
-// One set of credentials is let in, and there is no policy. To its text of a wrong
-// signature the real gateway adds the canonical request that it saw; this does not. Its
-// status codes are documented (developer guide, "Gateway response types"), its
-// x-amzn-ErrorType for a body that is too long is not.
+// The gateway accepts one set of credentials and has no policy. Its message for
+// a wrong signature lacks the canonical request, which API Gateway adds. The
+// status codes are documented in the developer guide, under "Gateway response
+// types". The x-amzn-ErrorType for a body that is too long is not documented.
 type gateway struct {
 	verifier sigv4.Verifier
 	stage    string
@@ -49,8 +52,8 @@ type gateway struct {
 	proxy    *httputil.ReverseProxy
 }
 
-// newGateway returns a gateway in front of service, which tells it that caller calls.
-// Requests to the service go through base.
+// newGateway returns a gateway in front of service. It forwards requests
+// through base, with caller in callerHeader.
 func newGateway(verifier sigv4.Verifier, stage, caller string, service *url.URL, base http.RoundTripper) *gateway {
 	g := &gateway{verifier: verifier, stage: stage, timeout: integrationTimeout}
 	g.proxy = &httputil.ReverseProxy{
@@ -72,7 +75,7 @@ func newGateway(verifier sigv4.Verifier, stage, caller string, service *url.URL,
 			}
 			refuse(w, http.StatusGatewayTimeout, "InternalServerErrorException", message)
 		},
-		ErrorLog: log.New(io.Discard, "", 0), // the client is told
+		ErrorLog: log.New(io.Discard, "", 0), // ErrorHandler tells the client
 	}
 	return g
 }
@@ -88,8 +91,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "BadRequestException", "Bad Request")
 		return
 	}
-	// The verifier reads the query with net/url, too: what that cannot read would be
-	// forwarded without having been signed.
+	// The verifier reads the query with net/url. It does not see parameters
+	// that net/url cannot read, so they would be forwarded without a signature.
 	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
 		refuse(w, http.StatusBadRequest, "BadRequestException", "Bad Request")
 		return
@@ -109,8 +112,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusForbidden, "ForbiddenException", "Forbidden")
 		return
 	case !isNormal(path):
-		// ".." would lead out of the service's part of its host. The real gateway's
-		// text for a resource that it does not have is this one.
+		// ".." would lead out of the service's part of its host. API Gateway
+		// sends this message for a resource that does not exist.
 		refuse(w, http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token")
 		return
 	}
@@ -122,21 +125,22 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.proxy.ServeHTTP(w, r)
 }
 
-// target is where the service has what u names, in the same encoding.
+// target returns the URL at the service to which a request for u is forwarded.
+// It keeps the encoding of u.
 func (g *gateway) target(service, u *url.URL) *url.URL {
 	rest := strings.TrimPrefix(u.EscapedPath(), "/"+g.stage)
 	target := *service
 	target.RawPath = strings.TrimSuffix(service.EscapedPath(), "/") + rest
-	target.Path, _ = url.PathUnescape(target.RawPath) // net/url has read both parts before
+	target.Path, _ = url.PathUnescape(target.RawPath) // cannot fail, because net/url has parsed both parts
 	target.RawQuery = u.RawQuery
 	return &target
 }
 
-// refuse answers as API Gateway does.
+// refuse sends an error in the form of API Gateway.
 func refuse(w http.ResponseWriter, status int, kind, message string) {
 	body, err := json.Marshal(map[string]string{"message": message})
 	if err != nil {
-		panic(err) // it is a string
+		panic(err) // strings can be encoded
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Amzn-Errortype", kind)

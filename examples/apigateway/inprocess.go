@@ -20,7 +20,7 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// What the gateway inside the program is: a stage in a Region, and who may call it.
+// The stage and the Region of the gateway inside the program, and its caller.
 const (
 	stage     = "prod"
 	region    = "us-east-1"
@@ -28,7 +28,8 @@ const (
 	callerARN = "arn:aws:sts::111122223333:assumed-role/token-client/example"
 )
 
-// openInProcess starts a gateway, and a token service unless there is one already.
+// openInProcess starts a gateway, and a token service unless -service names
+// one.
 func openInProcess(ctx context.Context, req request) (_ *endpoint, err error) {
 	var stops []func()
 	stop := func() {
@@ -49,7 +50,7 @@ func openInProcess(ctx context.Context, req request) (_ *endpoint, err error) {
 		}
 		stops = append(stops, stopService)
 	}
-	// They are good for this gateway only, and as long as it runs.
+	// Only this gateway accepts the credentials, while it runs.
 	creds := aws.Credentials{AccessKeyID: accessKey, SecretAccessKey: rand.Text(), SessionToken: rand.Text()}
 	verifier := sigv4.Verifier{Service: "execute-api", Region: region, Credentials: creds}
 	address, stopGateway, err := serve(newGateway(verifier, stage, callerARN, to, http.DefaultTransport))

@@ -1,12 +1,13 @@
-// Apigateway calls an API Gateway endpoint that wants IAM authorization. It signs
-// the request with AWS Signature Version 4 and writes the token that it gets to
-// standard output. The signing is in transport.go, an http.RoundTripper to copy.
+// Apigateway calls an API Gateway endpoint that requires IAM authorization. It
+// signs the request with AWS Signature Version 4 and writes the token in the
+// answer to standard output. The signing is in transport.go, an
+// http.RoundTripper to copy.
 //
-// Without -url everything runs inside the program, so no AWS account is needed. A
-// gateway on a loopback port verifies signatures as AWS does. Behind it is the
-// token service of examples/tokenservice with a fake KMS, or with -service one that
-// runs elsewhere. The program posts claims and verifies the token with the
-// service's keys.
+// Without -url everything runs inside the program, so no AWS account is needed.
+// A gateway on a loopback port verifies signatures as AWS does. Behind it is
+// the token service of examples/tokenservice with a fake KMS, or with -service
+// one that runs elsewhere. The program posts claims and verifies the token with
+// the service's keys.
 //
 //	go -C examples run ./apigateway
 //
@@ -18,14 +19,14 @@
 //
 //	go -C examples run ./apigateway -url https://a1b2c3.execute-api.eu-central-1.amazonaws.com/prod/token -data '{"sub":"alice"}'
 //
-// The Region is that of -region, else the one in a host name such as
-// *.execute-api.REGION.amazonaws.com, else the configured one.
+// The Region is the first of these that is known: -region, the Region in a host
+// name such as *.execute-api.REGION.amazonaws.com, and the configured Region.
 //
 // If the answer has an access_token (RFC 6749 section 5.1), the token goes to
-// standard output. The body of any other answer goes there as it is. A report goes
-// to standard error. An answer other than 2xx is a failure, and so is a redirect,
-// which is not followed. The exit status is 0, 2 for a wrong command line, and 1 for
-// any other failure.
+// standard output. Any other answer goes there unchanged. A report goes to
+// standard error. An answer other than 2xx is a failure, and so is a redirect,
+// which is not followed. The exit status is 0, 2 for a wrong command line, and
+// 1 for any other failure.
 package main
 
 import (
@@ -55,7 +56,7 @@ const sample = `{"sub":"alice","aud":"https://api.example","scope":"read"}`
 func main() { cli.Main("apigateway", run) }
 
 const about = `
-Apigateway calls an API Gateway endpoint that wants IAM authorization: it signs the request with AWS Signature Version 4 and writes the token in the answer, or another answer, to standard output. Without -url it calls a gateway inside the program, with a token service and a fake KMS behind it, and needs no AWS account.
+Apigateway calls an API Gateway endpoint that requires IAM authorization. It signs the request with AWS Signature Version 4 and writes the token in the answer to standard output, or the whole answer if it has no token. Without -url it calls a gateway inside the program, with a token service and a fake KMS behind it, and needs no AWS account.
 
   apigateway -data '{"sub":"alice"}'
   apigateway -data @claims.json \
@@ -96,9 +97,9 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	target := flags.String("url", "", "`URL` of an endpoint to call; none: a gateway inside the program")
 	service := flags.String("service", "", "`URL` of a token service for the gateway inside the program; none: one with a fake KMS")
 	flags.StringVar(&req.method, "method", "", "`method` of the request to -url (default: GET, or POST with -data)")
-	flags.StringVar(&req.region, "region", "", "AWS `Region` of -url (default: that in its host name, else the configured one)")
+	flags.StringVar(&req.region, "region", "", "AWS `Region` of -url (default: the Region in its host name, or the configured one)")
 	flags.PositiveVar(&req.timeout, "timeout", 15*time.Second, "give up after this `time`")
-	flags.Func("data", "`body` of the request; @file is what is in a file, - is standard input (default without -url: sample claims)", func(text string) error {
+	flags.Func("data", "`body` of the request; @file reads it from a file, and - from standard input (default without -url: sample claims)", func(text string) error {
 		req.data = &text
 		return nil
 	})
@@ -124,9 +125,13 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 func (req *request) complete(target, service string) error {
 	switch {
 	case target != "" && service != "":
-		return errors.New("-service is for the gateway inside the program: it does not go with -url")
+		return errors.New("-service and -url are both given, want at most one")
 	case target == "" && (req.method != "" || req.region != ""):
 		return errors.New("-method and -region are for -url")
+	}
+	// The flag package would print the value, which is a secret.
+	if _, ok := req.header["Authorization"]; ok {
+		return errors.New("-H has an Authorization header, which the signature would replace")
 	}
 	var err error
 	if req.url, err = parseURL("-url", target); err != nil {
@@ -136,7 +141,7 @@ func (req *request) complete(target, service string) error {
 		return err
 	}
 	if req.service != nil && req.service.RawQuery != "" {
-		return errors.New("-service has a query, want a URL without")
+		return errors.New("-service has a query, want a URL without one")
 	}
 	if req.url == nil {
 		req.method = http.MethodPost
@@ -157,7 +162,8 @@ func (req *request) complete(target, service string) error {
 	return nil
 }
 
-// parseURL reads the URL of a flag, nil if it was not given.
+// parseURL reads the URL that is the value of a flag. It returns nil if text is
+// empty.
 func parseURL(flag, text string) (*url.URL, error) {
 	if text == "" {
 		return nil, nil
@@ -172,17 +178,17 @@ func parseURL(flag, text string) (*url.URL, error) {
 	return u, nil
 }
 
-// An endpoint is what to call, and how.
+// An endpoint is a URL to call and the means to do so.
 type endpoint struct {
 	url       string
 	transport *SigV4Transport
 	accessKey string
-	keys      string // URL of the keys to verify the token with; empty: not known
+	keys      string // URL of the keys that verify the token; empty: not known
 	close     func()
 }
 
-// call makes the request. It returns what belongs to standard output and to
-// standard error.
+// call sends the request. It returns the text for standard output and the
+// report for standard error.
 func call(ctx context.Context, req request, stdin io.Reader) (output []byte, report string, err error) {
 	body, err := openData(req.data, stdin)
 	if err != nil {
@@ -232,7 +238,7 @@ func openData(data *string, stdin io.Reader) (io.ReadCloser, error) {
 	switch {
 	case data == nil:
 		return http.NoBody, nil
-	case *data == "-" || *data == "@-": // the second as curl has it
+	case *data == "-" || *data == "@-": // curl has the second form
 		return io.NopCloser(stdin), nil
 	case strings.HasPrefix(*data, "@"):
 		file, err := os.Open((*data)[1:])
@@ -267,7 +273,8 @@ func openURL(ctx context.Context, req request) (*endpoint, error) {
 // dual-stack and in China.
 var executeAPI = regexp.MustCompile(`(?i)\.execute-api\.([a-z0-9-]+)\.(?:vpce\.)?(?:amazonaws\.com|amazonaws\.com\.cn|api\.aws)$`)
 
-// regionOf returns the Region in a host name, or the empty string if there is none.
+// regionOf returns the Region in a host name, or the empty string if there is
+// none.
 func regionOf(host string) string {
 	if m := executeAPI.FindStringSubmatch(host); m != nil {
 		return strings.ToLower(m[1])
@@ -282,7 +289,7 @@ func (to *endpoint) send(ctx context.Context, req request, body io.Reader) (answ
 		return nil, "", err
 	}
 	r.Header = req.header.Clone()
-	r.Host = r.Header.Get("Host") // net/http has it there; empty: that of the URL
+	r.Host = r.Header.Get("Host") // net/http ignores the header; empty: the host of the URL
 	if req.data != nil && r.Header.Get("Content-Type") == "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -314,12 +321,12 @@ func readAll(resp *http.Response) ([]byte, error) {
 	return body, err
 }
 
-// explain returns the message in an answer other than 2xx. It is one of the
-// gateway, of IAM, which spells the member Message, or of the token service (RFC
-// 6749 section 5.2).
+// explain returns the message in an answer other than 2xx. The message comes
+// from the gateway, from IAM, which spells the member Message, or from the
+// token service (RFC 6749 section 5.2).
 func explain(resp *http.Response, body []byte) string {
 	var said struct {
-		Message     string `json:"message"` // encoding/json takes Message, too
+		Message     string `json:"message"` // encoding/json accepts Message, too
 		Description string `json:"error_description"`
 	}
 	text := ""
@@ -356,7 +363,8 @@ func accessToken(answer []byte) (token string, ok bool) {
 }
 
 // verify verifies a token as its receiver would, with the keys that the service
-// publishes and another library than the service's. It returns the token's issuer.
+// publishes. It uses a library that the service does not use. It returns the
+// issuer that the token names.
 func verify(ctx context.Context, keysURL, token string) (issuer string, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, keysURL, nil)
 	if err != nil {

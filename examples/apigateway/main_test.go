@@ -173,7 +173,6 @@ func TestFailures(t *testing.T) {
 	configure(t)
 	api := newAPI(t)
 	fails(t, "-data: open ", 1, "", "-url", api.url, "-data", "@"+filepath.Join(t.TempDir(), "none"))
-	fails(t, "Authorization header", 1, "", "-url", api.url, "-H", "Authorization: Bearer x")
 	fails(t, "invalid header field", 1, "", "-url", api.url, "-H", "a b: c")
 	fails(t, "403 Forbidden: ForbiddenException: Forbidden", 1, "", "-url", strings.TrimSuffix(api.url, stage)+"other")
 	fails(t, "403 Forbidden: InvalidSignatureException: Credential should be scoped to a valid region.", 1, "", "-url", api.url, "-region", "eu-central-1")
@@ -303,24 +302,32 @@ func TestNotVerified(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	for want, args := range map[string][]string{
-		`unexpected argument "x"`: {"x"},
-		"-url is empty":           {"-url", ""},
-		"-service is empty":       {"-service="},
-		"-timeout is 0s":          {"-timeout", "0"},
-		"does not go with -url":   {"-url", "http://a.example", "-service", "http://b.example"},
-		"-method and -region":     {"-method", "GET"},
-		"are for -url":            {"-region", region},
-		"-url: ":                  {"-url", "http://a b"},
-		`-url is "ftp://a"`:       {"-url", "ftp://a"},
-		`-url is "a.example/x"`:   {"-url", "a.example/x"},
-		`"http:///x"`:             {"-url", "http:///x"},
-		`"https://u:xxxxx@a"`:     {"-url", "https://u:secret@a"},
-		"nor a fragment":          {"-url", "https://a#b"},
-		"-service is":             {"-service", "localhost:8080"},
-		"-service has a query":    {"-service", "http://localhost:8080?a"},
-		"not an HTTP method":      {"-url", "https://a", "-method", "A B"},
+		`unexpected argument "x"`:          {"x"},
+		"-url is empty":                    {"-url", ""},
+		"-service is empty":                {"-service="},
+		"-timeout is 0s":                   {"-timeout", "0"},
+		"-service and -url are both given": {"-url", "http://a.example", "-service", "http://b.example"},
+		"-method and -region":              {"-method", "GET"},
+		"are for -url":                     {"-region", region},
+		"-url: ":                           {"-url", "http://a b"},
+		`-url is "ftp://a"`:                {"-url", "ftp://a"},
+		`-url is "a.example/x"`:            {"-url", "a.example/x"},
+		`"http:///x"`:                      {"-url", "http:///x"},
+		`"https://u:xxxxx@a"`:              {"-url", "https://u:secret@a"},
+		"nor a fragment":                   {"-url", "https://a#b"},
+		"-service is":                      {"-service", "localhost:8080"},
+		"-service has a query":             {"-service", "http://localhost:8080?a"},
+		"not an HTTP method":               {"-url", "https://a", "-method", "A B"},
 	} {
 		fails(t, want, 2, "", args...)
+	}
+	for _, header := range []string{"Authorization: Bearer hidden", "authorization :hidden", "AUTHORIZATION:"} {
+		for _, args := range [][]string{{"-H", header}, {"-url", "https://a", "-H", header}} {
+			fails(t, "-H has an Authorization header, which the signature would replace", 2, "", args...)
+			if _, _, stderr := invoke(t, "", args...); strings.Contains(stderr, "hidden") {
+				t.Errorf("%q: standard error has the value: %s", args, stderr)
+			}
+		}
 	}
 	for _, args := range [][]string{{"-none"}, {"-H", "x"}, {"-H", ":x"}, {"-timeout", "x"}} {
 		if status, stdout, stderr := invoke(t, "", args...); status != 2 || stdout != "" || stderr == "" {

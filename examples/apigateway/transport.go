@@ -18,9 +18,9 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// A SigV4Transport is an http.RoundTripper that signs each request with AWS Signature
-// Version 4, for an API Gateway endpoint with IAM authorization. This file needs no
-// other of the program, so copy it.
+// A SigV4Transport is an http.RoundTripper that signs each request with AWS
+// Signature Version 4, for an API Gateway endpoint with IAM authorization. This
+// file does not depend on the others of the program, so that you can copy it.
 //
 //	cfg, err := config.LoadDefaultConfig(ctx)
 //	client := &http.Client{Transport: &SigV4Transport{Credentials: cfg.Credentials, Region: cfg.Region}}
@@ -30,61 +30,65 @@ import (
 //
 // # Body
 //
-// The signature covers the body, so a body is read into memory before anything is sent,
-// once, up to MaxBody; what is sent is what was hashed, with a Content-Length. The
-// request that goes to Base has GetBody, whatever the caller's body was: net/http can
-// send it again over another connection. A retry of the caller's own is signed anew, so
-// it may come at any time later.
+// The signature covers the body, so RoundTrip reads the whole body into memory,
+// up to MaxBody, before it sends anything. It sends the bytes that it has
+// hashed, with a Content-Length. The request that goes to Base always has
+// GetBody, so that net/http can send it again over another connection. A retry
+// by the caller gets a new signature, so it may come at any later time.
 //
 // # Query and path
 //
-// Parameters may come in any order, repeated, and in any encoding that net/url reads;
-// they are sent in their order, with each character but letters, digits and -_.~
-// percent-encoded. As ever in a query, + is a space and %2B is a plus. The path is sent
-// as it is.
+// Parameters may be in any order, repeated, and in any encoding that net/url
+// reads. They are sent in their order, with all characters except letters,
+// digits and -_.~ percent-encoded. As usual in a query, + is a space and %2B is
+// a plus sign. The path is sent unchanged.
 //
-// What would be lost or changed on the way, and make a signature wrong or one of
-// something else, is refused: parameters that net/url cannot read, such as those with a
-// semicolon; a path with empty, "." or ".." segments, which AWS takes out before it
-// verifies; trailers; host names that are not ASCII.
+// RoundTrip refuses a request that would be changed on the way, because its
+// signature would be wrong or cover something else. It refuses parameters that
+// net/url cannot read, such as those with a semicolon, and a path with empty,
+// "." or ".." segments, which AWS removes before it verifies. It also refuses
+// trailers and host names that are not ASCII.
 //
 // # Other hosts
 //
-// A redirect to another host, or from https to http, is refused: the session token
-// would go there. (The caller's Authorization header net/http would drop, but this
-// transport would sign anew.) A request that has an Authorization header, or a user in
-// its URL, is refused, too: its owner means something that a signature would replace.
+// RoundTrip refuses a redirect to another host, or from https to http, because
+// it would send the session token there. net/http drops the caller's
+// Authorization header on such a redirect, but this transport would sign the
+// new request. RoundTrip also refuses a request with an Authorization header or
+// with a user in its URL, because the signature would replace them.
 //
-// A SigV4Transport is safe for concurrent use; its fields must not be changed once it is
-// in use. It does not modify the requests it is given.
+// A SigV4Transport is safe for concurrent use. Its fields must not be changed
+// after its first use. It does not modify the requests that it is given.
 type SigV4Transport struct {
-	// Credentials are asked for at each request. Those of a configuration are
-	// cached there. A session token is sent and signed.
+	// Credentials is asked at each request. The provider of an aws.Config has a
+	// cache. A session token is sent and signed.
 	Credentials aws.CredentialsProvider
 
-	// Region is that of the API.
+	// Region is the Region of the API.
 	Region string
 
-	// Service is what the signature is for. Empty means execute-api.
+	// Service is the AWS service that the signature names. Empty means
+	// execute-api.
 	Service string
 
 	// Base sends the signed requests. Nil means http.DefaultTransport.
 	Base http.RoundTripper
 
-	// MaxBody is the length in bytes of the longest body. Zero means 10 MiB; API
-	// Gateway takes 10 MB.
+	// MaxBody is the size in bytes of the longest body. Zero means 10 MiB. API
+	// Gateway accepts 10 MB.
 	MaxBody int64
 
-	// Now is the clock. Nil means time.Now. AWS allows a difference of 5 minutes.
+	// Now returns the time. Nil means time.Now. AWS accepts a difference of 5
+	// minutes.
 	Now func() time.Time
 }
 
-// RoundTrip signs a copy of r and has Base send it. If the context of r ends while the
-// body is being read, RoundTrip returns at once, and leaves that one Read behind if
-// closing the body does not end it.
+// RoundTrip signs a copy of r and sends it through Base. If the context of r
+// ends while RoundTrip reads the body, RoundTrip closes the body and returns at
+// once. A Read that closing does not end continues in the background.
 func (t *SigV4Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
-		defer r.Body.Close() // a RoundTripper always does
+		defer r.Body.Close() // http.RoundTripper requires it
 	}
 	out, err := t.sign(r)
 	if err != nil {
@@ -118,7 +122,7 @@ func (t *SigV4Transport) sign(r *http.Request) (*http.Request, error) {
 
 	out := r.Clone(r.Context())
 	if out.Method == "" {
-		out.Method = http.MethodGet // as net/http has it
+		out.Method = http.MethodGet // the default of net/http
 	}
 	out.TransferEncoding = nil
 	out.ContentLength = int64(len(body))
@@ -130,14 +134,14 @@ func (t *SigV4Transport) sign(r *http.Request) (*http.Request, error) {
 	}
 	out.Body, _ = out.GetBody()
 
-	// The signer signs all headers it is shown, but a few of its own choice.
+	// The signer signs all headers that it sees, except a few that it ignores.
 	header, unsigned := http.Header{}, http.Header{}
 	for name, values := range out.Header {
 		name = http.CanonicalHeaderKey(name)
 		switch {
 		case name == "Host" || name == "X-Amz-Date" || name == "X-Amz-Security-Token":
-			// net/http takes the first from r.Host, and the signer sets the others,
-			// the last only if there is a session token.
+			// Drop them. net/http takes Host from r.Host, and the signer sets
+			// X-Amz-Date, and X-Amz-Security-Token if there is a session token.
 		case onTheWay[name]:
 			unsigned[name] = values
 		default:
@@ -153,8 +157,8 @@ func (t *SigV4Transport) sign(r *http.Request) (*http.Request, error) {
 		now = time.Now
 	}
 	sum := sha256.Sum256(body)
-	// A Signer keeps derived keys by access key ID alone. A new one is four HMACs more,
-	// and never signs with the key of a secret that was replaced.
+	// A Signer caches derived keys by access key ID alone, and would use the
+	// old key after the secret was replaced. A new Signer costs four HMACs.
 	err = v4.NewSigner().SignHTTP(r.Context(), creds, out, hex.EncodeToString(sum[:]), service, t.Region, now())
 	if err != nil {
 		return nil, err
@@ -162,37 +166,39 @@ func (t *SigV4Transport) sign(r *http.Request) (*http.Request, error) {
 	for name, values := range unsigned {
 		out.Header[name] = values
 	}
-	// The signer leaves the query sorted, and the order of the values of one parameter
-	// may mean something. AWS sorts for itself.
+	// The signer sorts the query. Restore the order, because the order of the
+	// values of one parameter may matter. AWS sorts the query before it
+	// verifies.
 	out.URL.RawQuery = encodeQuery(r.URL.RawQuery)
 	return out, nil
 }
 
-// onTheWay are headers that net/http, a proxy, or the CloudFront in front of an
-// edge-optimized API adds to, changes or drops (RFC 9110 section 7.6.1 for one), so
-// they are sent unsigned.
+// onTheWay are headers that are sent unsigned, because net/http, a proxy, or
+// CloudFront in front of an edge-optimized API may change or drop them. RFC
+// 9110 section 7.6.1 lists some.
 var onTheWay = map[string]bool{
 	"Accept-Encoding": true, "Connection": true, "Keep-Alive": true, "Proxy-Authorization": true,
 	"Proxy-Connection": true, "Te": true, "Trailer": true, "Upgrade": true, "Via": true,
 	"X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Port": true, "X-Forwarded-Proto": true,
 }
 
-// check refuses requests whose signature would not hold, or should not be made.
+// check returns an error if the signature of r would be wrong or if r must not
+// be signed.
 func check(r *http.Request) error {
 	if r.URL == nil || r.URL.Host == "" {
 		return errors.New("the request has no host")
 	}
 	if r.URL.Opaque != "" {
-		return errors.New("the URL is opaque: give it a path")
+		return errors.New("the URL is opaque, want one with a path")
 	}
 	if strings.ContainsFunc(r.URL.Host+r.Host, func(c rune) bool { return c > unicode.MaxASCII }) {
-		return errors.New("the host name is not ASCII: write it in Punycode")
+		return errors.New("the host name is not ASCII, want it in Punycode")
 	}
-	// Response is there if net/http's Client follows a redirect.
+	// http.Client sets Response when it follows a redirect.
 	if r.Response != nil {
 		from := r.Response.Request
 		if from == nil || !strings.EqualFold(from.URL.Host, r.URL.Host) || from.URL.Scheme != r.URL.Scheme {
-			return fmt.Errorf("redirected to another host, %s://%s, which is not signed for", r.URL.Scheme, r.URL.Host)
+			return fmt.Errorf("redirected to another host, %s://%s, which gets no signature", r.URL.Scheme, r.URL.Host)
 		}
 	}
 	for name := range r.Header {
@@ -201,23 +207,23 @@ func check(r *http.Request) error {
 		}
 	}
 	if r.URL.User != nil {
-		return errors.New("the URL has a user: the credentials are those of AWS")
+		return errors.New("the URL has a user, which the signature would replace")
 	}
 	if len(r.Trailer) > 0 {
 		return errors.New("the request has trailers, which cannot be signed")
 	}
-	// The signer would leave out what it cannot read.
+	// The signer would drop parameters that it cannot read.
 	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
 		return fmt.Errorf("the query cannot be read: %w", err)
 	}
 	if !isNormal(r.URL.EscapedPath()) {
-		return errors.New(`the path has an empty, "." or ".." segment, which AWS takes out before it verifies`)
+		return errors.New(`the path has an empty, "." or ".." segment, which AWS removes before it verifies`)
 	}
 	return nil
 }
 
-// encodeQuery encodes a query that url.ParseQuery can read as the signature has it, but
-// for the order.
+// encodeQuery returns a query in the encoding that is signed, in its own order.
+// url.ParseQuery must be able to read raw.
 func encodeQuery(raw string) string {
 	var pairs []string
 	for pair := range strings.SplitSeq(raw, "&") {
@@ -233,8 +239,8 @@ func encodeQuery(raw string) string {
 	return strings.Join(pairs, "&")
 }
 
-// isNormal reports whether an escaped path stays as it is when it is normalized (RFC
-// 3986 section 6.2.2.3), and has no empty segment but the last.
+// isNormal reports whether normalization (RFC 3986 section 6.2.2.3) leaves an
+// escaped path unchanged, and only its last segment, if any, is empty.
 func isNormal(escaped string) bool {
 	segments := strings.Split(strings.TrimPrefix(escaped, "/"), "/")
 	for i, s := range segments {
@@ -272,9 +278,9 @@ func (t *SigV4Transport) readBody(r *http.Request) ([]byte, error) {
 	if int64(len(body)) > limit {
 		return nil, fmt.Errorf("the body has more than %d bytes", limit)
 	}
-	// 0 with a body means unknown to net/http, as does -1.
+	// net/http takes 0 with a body, or -1, for an unknown length.
 	if n := r.ContentLength; n > 0 && n != int64(len(body)) {
-		return nil, fmt.Errorf("the body has %d bytes, and the ContentLength is %d", len(body), n)
+		return nil, fmt.Errorf("the body has %d bytes, want the %d of ContentLength", len(body), n)
 	}
 	return body, nil
 }

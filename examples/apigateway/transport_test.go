@@ -202,7 +202,7 @@ func TestRefusedBeforeSending(t *testing.T) {
 		"a dot segment":          {func(_ *SigV4Transport, r *http.Request) { r.URL.Path = "/prod/../token" }, "segment"},
 		"an escaped dot segment": {func(_ *SigV4Transport, r *http.Request) { r.URL.Path, r.URL.RawPath = "/prod/../x", "/prod/%2e%2E/x" }, "segment"},
 		"a body too long":        {func(tr *SigV4Transport, _ *http.Request) { tr.MaxBody = 3 }, "more than 3 bytes"},
-		"a wrong length":         {func(_ *SigV4Transport, r *http.Request) { r.ContentLength = 5 }, "the body has 4 bytes, and the ContentLength is 5"},
+		"a wrong length":         {func(_ *SigV4Transport, r *http.Request) { r.ContentLength = 5 }, "the body has 4 bytes, want the 5 of ContentLength"},
 		"a redirect elsewhere": {func(_ *SigV4Transport, r *http.Request) {
 			r.Response = &http.Response{Request: &http.Request{URL: &url.URL{Scheme: "https", Host: "other.example"}}}
 		}, "redirected to another host"},
