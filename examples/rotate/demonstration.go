@@ -72,7 +72,7 @@ func demonstrate(ctx context.Context, req request, stdout io.Writer) error {
 	return nil
 }
 
-// A story is a demonstration under way.
+// A story is a demonstration that is running.
 type story struct {
 	client  *clocked
 	signing string
@@ -90,7 +90,7 @@ func (s *story) tell(text string) act {
 	}
 }
 
-// later lets time pass.
+// later moves the clock by d.
 func (s *story) later(text string, d time.Duration) act {
 	return func(context.Context) error {
 		s.client.passed += d
@@ -99,7 +99,7 @@ func (s *story) later(text string, d time.Duration) act {
 	}
 }
 
-// command shows a command as a user types it.
+// command writes a command as a user would type it.
 func (s *story) command(flags string) {
 	fmt.Fprintf(s.stdout, "\n$ rotate -alias %s%s\n", s.signing, flags)
 }
@@ -118,7 +118,7 @@ func (s *story) take(step keyring.Step) act {
 	}
 }
 
-// prepare takes that step. It forces it if verifiers may not know -spec.
+// prepare takes the step prepare, with -force if verifiers may not know -spec.
 func (s *story) prepare(ctx context.Context) error {
 	err := s.take(keyring.Prepare)(ctx)
 	if err == nil || s.req.spec == "" {
@@ -131,7 +131,7 @@ func (s *story) prepare(ctx context.Context) error {
 	return take(ctx, s.client, s.signing, req, s.stdout)
 }
 
-// refused takes a step that is too early.
+// refused takes a step too early, which must fail.
 func (s *story) refused(step keyring.Step) act {
 	return func(ctx context.Context) error {
 		err := s.take(step)(ctx)
@@ -155,7 +155,8 @@ func (s *story) revoke(ctx context.Context) error {
 	return take(ctx, s.client, s.signing, req, s.stdout)
 }
 
-// issuer says what an issuer does that looks at the aliases now.
+// issuer writes which key an issuer that reads the aliases now would sign with,
+// and which keys it would publish.
 func (s *story) issuer(ctx context.Context) error {
 	ring, err := keyring.New(ctx, s.client, s.signing, func(o *keyring.Options) {
 		o.Timing = s.req.opts.Timing
@@ -172,12 +173,12 @@ func (s *story) issuer(ctx context.Context) error {
 	return err
 }
 
-// clocked is a fake KMS in which time passes when the story says so: it tells
-// older dates of the aliases.
+// clocked is a fake KMS whose time the story moves. It does so by making the
+// dates of the aliases older.
 type clocked struct {
 	*kmstest.KMS
 	passed time.Duration
-	dates  map[string]time.Duration // by alias: passed when it was last moved
+	dates  map[string]time.Duration // by alias: the value of passed when it was last moved
 }
 
 func (c *clocked) CreateAlias(ctx context.Context, in *kms.CreateAliasInput, optFns ...func(*kms.Options)) (*kms.CreateAliasOutput, error) {

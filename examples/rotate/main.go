@@ -2,8 +2,8 @@
 // how far the rotation is.
 //
 // Without -alias it tells the story of a rotation, a rollback and an emergency
-// on a fake KMS that runs inside the program, with a clock that it moves: no
-// AWS account is needed, and nothing is waited for. With -alias it uses the
+// on a fake KMS that runs inside the program. It moves the clock of the story,
+// so it does not wait, and needs no AWS account. With -alias it uses the
 // ordinary AWS configuration: environment, profiles, roles, and
 // AWS_ENDPOINT_URL_KMS for an emulator.
 //
@@ -16,18 +16,18 @@
 //
 // The steps are those of package keyring. prepare makes the next key, promote
 // signs with it, and retire disables the previous one. rollback goes back to
-// the previous key, and revoke takes a compromised key out of use. advance takes
-// the step that is due, for a cron. Each step can be taken again and does what
-// is left to do, if anything. The flags that are times must be those of the
-// issuers. docs/rotation.md says when to take which step.
+// the previous key, and revoke takes a compromised key out of use. advance
+// takes the step that is due, and is meant for a cron job. A step that is taken
+// again does what is left to do, if anything. The times that the flags set must
+// be those of the issuers. docs/rotation.md says when to take which step.
 //
 // With -regions, each step is taken in all Regions of a ring of multi-Region
-// keys, and a step that was interrupted between two of them is finished by
-// taking it again.
+// keys. If a step was interrupted between two Regions, take it again to finish
+// it.
 //
-// What was done goes to standard output, one line for each change, or with
-// -json as one JSON object. The exit status is 0, 2 for a wrong command line,
-// and 1 for any other failure, including a step that comes too early.
+// The changes go to standard output, one on each line, or with -json as one
+// JSON object. The exit status is 0, 2 for a wrong command line, and 1 for any
+// other failure, including a step that comes too early.
 package main
 
 import (
@@ -50,10 +50,10 @@ import (
 	"github.com/kmssign/kmssign/jwtkms/keyring"
 )
 
-// status is the -step that changes nothing.
+// status is the value of -step that changes nothing.
 const status keyring.Step = "status"
 
-// steps are all that change something.
+// steps are the values of -step that change something.
 var steps = []keyring.Step{keyring.Prepare, keyring.Promote, keyring.Retire, keyring.Rollback, keyring.Revoke, keyring.Advance}
 
 func main() { cli.Main("rotate", run) }
@@ -108,19 +108,19 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	step := flags.String("step", "", "`step` to take: "+join(steps)+", or status, which changes nothing (default: status)")
 	flags.StringVar(&req.opts.Key, "key", "", "`ID` or ARN of the key that -step revoke revokes")
 	flags.BoolVar(&req.opts.DryRun, "dry-run", false, "say what the step would do, and do nothing")
-	flags.BoolVar(&req.opts.Force, "force", false, "take the step even if it makes tokens fail, because it comes too early or verifiers may not know the type of the new key")
+	flags.BoolVar(&req.opts.Force, "force", false, "take the step even if it comes too early or verifiers may not know the type of the new key, which can make tokens fail")
 	flags.BoolVar(&req.json, "json", false, "write JSON")
-	flags.BoolVar(&req.opts.Leftovers, "leftovers", false, "with status, look through all keys of the account for some that were made and never named")
+	flags.BoolVar(&req.opts.Leftovers, "leftovers", false, "with -step status, search all keys of the account for keys that were made for the ring and have no alias")
 	flags.DurationVar(&req.opts.MaxKeyAge, "max-key-age", 0, "`time` after which -step advance starts the next rotation (default: it starts none)")
 	flags.BoolVar(&req.opts.Standby, "standby", false, "with -step advance, keep the next key prepared until -max-key-age")
 	spec := flags.String("spec", "", "`key spec` of a new key, such as ECC_NIST_P256 (default: that of the signing key)")
 	flags.StringVar(&req.opts.Next, "next", "", "`alias` of the next key (default: that of -alias with -next appended)")
 	flags.StringVar(&req.opts.Previous, "previous", "", "`alias` of the previous key (default: that of -alias with -prev appended)")
-	flags.PositiveVar(&req.opts.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` between two looks of an issuer at the aliases")
+	flags.PositiveVar(&req.opts.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` after which issuers read the aliases again")
 	flags.PositiveVar(&req.opts.MaxAge, "max-age", 5*time.Minute, "`time` for which verifiers may cache the public keys")
 	flags.PositiveVar(&req.opts.MaxLifetime, "max-lifetime", time.Hour, "longest `time` from issue to expiry of a token")
 	flags.DurationVar(&req.opts.PropagationDelay, "propagation-delay", 0, "`time` for which a key is published before it signs (default: -refresh-interval, -max-age and -slack together)")
-	flags.PositiveVar(&req.opts.Slack, "slack", time.Minute, "`time` that KMS may be late, clocks may differ and a look may take")
+	flags.PositiveVar(&req.opts.Slack, "slack", time.Minute, "`time` to allow for delays of KMS, differences of clocks and the reading of the aliases")
 	flags.PositiveVar(&req.timeout, "timeout", 30*time.Second, "give up after this `time`")
 	if err := flags.Parse(args); err != nil {
 		return req, err
@@ -151,15 +151,15 @@ func (req *request) check(hasStep bool) error {
 	case req.step != status && !slices.Contains(steps, req.step):
 		return fmt.Errorf("unknown -step %q, want one of %s or status", req.step, join(steps))
 	case req.alias == "" && (hasStep || o.DryRun || o.Force || o.Leftovers || req.json || o.Next != "" || o.Previous != "" || o.Key != "" || req.regions != nil):
-		return errors.New("-step, -key, -dry-run, -force, -json, -leftovers, -next, -previous and -regions want an -alias; without one there is a demonstration")
+		return errors.New("-step, -key, -dry-run, -force, -json, -leftovers, -next, -previous and -regions want an -alias; without one the program runs a demonstration")
 	case req.alias != "" && req.step == status && (o.DryRun || o.Force):
 		return fmt.Errorf("-dry-run and -force want a -step: %s", join(steps))
 	case req.step == keyring.Revoke && o.Key == "":
-		return errors.New("-step revoke wants the -key, so that taking it again does not revoke the replacement")
+		return errors.New("-step revoke wants the -key to revoke, so that the step can be taken again without revoking the replacement")
 	case req.step != keyring.Revoke && o.Key != "":
 		return errors.New("-key goes with -step revoke")
 	case cli.IsAlias(o.Key):
-		return fmt.Errorf("-key is %q, want a key ID or a key ARN: an alias would name another key next time", o.Key)
+		return fmt.Errorf("-key is %q, want a key ID or a key ARN, because an alias may name another key later", o.Key)
 	case o.Leftovers && req.step != status:
 		return errors.New("-leftovers goes with -step status")
 	case (o.Standby || o.MaxKeyAge != 0) && req.step != keyring.Advance:
@@ -177,9 +177,34 @@ func (req *request) check(hasStep bool) error {
 		}
 	}
 	if req.alias != "" && !cli.IsAlias(req.alias) {
-		return fmt.Errorf("-alias is %q, want an alias, such as alias/jwt: only an alias can be pointed to another key", req.alias)
+		return fmt.Errorf("-alias is %q, want an alias, such as alias/jwt, because only an alias can be pointed to another key", req.alias)
+	}
+	if err := req.checkAliases(); err != nil {
+		return err
 	}
 	return req.checkRegions()
+}
+
+// checkAliases returns an error if two of -alias, -next and -previous name the
+// same alias, each with its default.
+func (req *request) checkAliases() error {
+	if req.alias == "" {
+		return nil
+	}
+	signing := req.alias
+	if named, err := arn.Parse(signing); err == nil {
+		signing = named.Resource
+	}
+	next, previous := cmp.Or(req.opts.Next, signing+"-next"), cmp.Or(req.opts.Previous, signing+"-prev")
+	switch {
+	case next == signing:
+		return fmt.Errorf("-alias and -next are both %s, want two aliases", next)
+	case previous == signing:
+		return fmt.Errorf("-alias and -previous are both %s, want two aliases", previous)
+	case next == previous:
+		return fmt.Errorf("-next and -previous are both %s, want two aliases", next)
+	}
+	return nil
 }
 
 // checkRegions returns an error unless -regions names two Regions or more, each
@@ -205,8 +230,8 @@ func signs(spec types.KeySpec) bool {
 	})
 }
 
-// open returns a client for the user's KMS, those for the other Regions, and the
-// name of the signing alias there.
+// open returns a client for the user's KMS, those for the other Regions, and
+// the name of the signing alias there.
 func open(ctx context.Context, req request) (client *kms.Client, others []keyring.AdminClient, signing string, err error) {
 	region := cli.RegionOf(req.alias)
 	if req.regions != nil {
@@ -224,8 +249,8 @@ func open(ctx context.Context, req request) (client *kms.Client, others []keyrin
 	if err != nil {
 		return client, others, req.alias, nil
 	}
-	// KMS moves aliases by their names alone, in the caller's account: it must
-	// be the ARN's.
+	// KMS moves an alias by its name, in the caller's account. Make sure that
+	// this is the account of the ARN.
 	var out *kms.DescribeKeyOutput
 	for _, c := range append([]keyring.AdminClient{client}, others...) {
 		if out, err = c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &named.Resource}); err == nil {
@@ -236,7 +261,7 @@ func open(ctx context.Context, req request) (client *kms.Client, others []keyrin
 		return nil, nil, "", err
 	}
 	if account := aws.ToString(out.KeyMetadata.AWSAccountId); account != named.AccountID {
-		return nil, nil, "", fmt.Errorf("%s is in another account than the credentials' own, %s", req.alias, account)
+		return nil, nil, "", fmt.Errorf("%s is not in the account of the credentials, %s", req.alias, account)
 	}
 	return client, others, named.Resource, nil
 }
@@ -250,8 +275,7 @@ type outcome struct {
 	Error    string       `json:"error,omitempty"`
 }
 
-// take takes one step and says what it did, also where it did not come to an
-// end.
+// take takes one step and writes what it did, even if the step fails halfway.
 func take(ctx context.Context, client keyring.AdminClient, signing string, req request, stdout io.Writer) error {
 	newKey, err := newKey(ctx, client, signing, req)
 	if err != nil {
@@ -281,8 +305,8 @@ func take(ctx context.Context, client keyring.AdminClient, signing string, req r
 	return err
 }
 
-// newKey is what a key of another spec than the signing key's is made with, or
-// nil.
+// newKey returns the input with which a key of -spec is made, or nil without
+// -spec.
 func newKey(ctx context.Context, client keyring.AdminClient, signing string, req request) (*kms.CreateKeyInput, error) {
 	if req.spec == "" {
 		return nil, nil

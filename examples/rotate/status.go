@@ -14,7 +14,7 @@ import (
 	"github.com/kmssign/kmssign/jwtkms/keyring"
 )
 
-// show says where the aliases point, what is odd, and which step is next.
+// show writes where the aliases point, what is odd, and which step is next.
 func show(ctx context.Context, client keyring.InspectClient, signing string, req request, now time.Time, stdout io.Writer) error {
 	s, err := keyring.Inspect(ctx, client, signing, func(o *keyring.RotateOptions) { *o = req.opts })
 	if err != nil {
@@ -59,7 +59,7 @@ func text(s keyring.Status, now time.Time) string {
 		}
 		row := "%s\t%s\t%s\n"
 		if len(state) > maxState {
-			row = "%s\t%s\n\t%s\n" // below the spec, or the line would be too long
+			row = "%s\t%s\n\t%s\n" // below the spec, because the line would be too long
 		}
 		fmt.Fprintf(w, row, id(a.KeyARN), a.KeySpec, state)
 	}
@@ -96,7 +96,7 @@ func bullets(b *strings.Builder, title string, entries []string) {
 	}
 }
 
-// id is the key ID in a key ARN.
+// id returns the key ID in a key ARN.
 func id(keyARN string) string {
 	named, err := arn.Parse(keyARN)
 	if err != nil {
@@ -105,7 +105,7 @@ func id(keyARN string) string {
 	return strings.TrimPrefix(named.Resource, "key/")
 }
 
-// age rounds how long ago an alias was moved, to one unit or two.
+// age formats the time since an alias was moved, in one or two units.
 func age(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
