@@ -10,7 +10,7 @@ import (
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
-// kmsClient is all that the program asks of KMS.
+// kmsClient has the KMS operations that the program calls.
 type kmsClient interface {
 	kmssigner.Client
 	kmssigner.HMACClient

@@ -2,8 +2,8 @@
 // parser, and writes it to standard output.
 //
 // Without -key it signs with a fake KMS that runs inside the program and is
-// reached through the real SDK client, so no AWS account is needed. With -key it
-// uses the ordinary AWS configuration: environment, profiles, roles, and
+// reached through the real SDK client, so no AWS account is needed. With -key
+// it uses the ordinary AWS configuration: environment, profiles, roles, and
 // AWS_ENDPOINT_URL_KMS for an emulator.
 //
 //	go -C examples run ./issue
@@ -11,9 +11,9 @@
 //	go -C examples run ./issue -key arn:aws:kms:... -known-public-key public.pem
 //
 // The token goes to standard output, and a report to standard error. A token is
-// issued whatever its claims are, even with an exp in the past. The report says
-// whether a stock parser would accept them. The exit status is 0, 2 for a wrong
-// command line, and 1 for any other failure.
+// issued with any claims, even with an exp in the past. The report says whether
+// a stock parser would accept them. The exit status is 0, 2 for a wrong command
+// line, and 1 for any other failure.
 package main
 
 import (
@@ -88,8 +88,8 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	alg := flags.String("alg", "", "JWT `algorithm`: "+algs.String()+" (default: what the key calls for; ES256 on the fake)")
 	flags.StringVar(&req.claims, "claims", "", "`file` with the claims, a JSON object; - is standard input; none: a small sample")
 	pub := flags.String("public-key", "", "`file` to write the public key to, as PEM")
-	known := flags.String("known-public-key", "", "`file` to read the public key of -key from, which is then a full key ARN: PEM or DER, as -public-key and \"aws kms get-public-key\" write it; none: ask KMS")
-	flags.BoolVar(&req.raw, "raw", false, "let KMS do the hashing (MessageType RAW) where the token fits in 4096 bytes; for all keys but HMAC keys")
+	known := flags.String("known-public-key", "", "`file` to read the public key of -key from, which must be a full key ARN; PEM or DER, as -public-key and \"aws kms get-public-key\" write it; none: ask KMS")
+	flags.BoolVar(&req.raw, "raw", false, "let KMS hash what is signed (MessageType RAW) if it has at most 4096 bytes; not for HMAC keys")
 	flags.PositiveVar(&req.timeout, "timeout", 15*time.Second, "give up after this `time`")
 	if err := flags.Parse(args); err != nil {
 		return req, err
@@ -143,8 +143,8 @@ func readPublicKey(file string) (crypto.PublicKey, error) {
 }
 
 // issue reads the claims and returns a verified token and a report of what was
-// done. It writes the -public-key file last, so that a failure leaves nothing half
-// done.
+// done. It writes the -public-key file last, so that a failure leaves nothing
+// half done.
 func issue(ctx context.Context, req request, stdin io.Reader) (token, report string, err error) {
 	claims, err := readClaims(ctx, req.claims, stdin)
 	if err != nil {
@@ -256,8 +256,8 @@ func openHMAC(ctx context.Context, client kmsClient, keyID string) (key, error) 
 	return key{arn: mac.KeyARN(), kid: kid, sign: mac.WithContext(ctx)}, nil
 }
 
-// readClaims reads one JSON object. It keeps numbers as they are written, because
-// an integer over 2^53 would lose digits as a float64.
+// readClaims reads one JSON object. It keeps numbers as they are written,
+// because an integer over 2^53 would lose digits as a float64.
 func readClaims(ctx context.Context, file string, stdin io.Reader) (jwt.MapClaims, error) {
 	var data []byte
 	var err error
@@ -314,8 +314,9 @@ func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
 	}
 }
 
-// open returns a client and the ID of the key to sign with. Without -key they are
-// those of a fake KMS, which listens on a loopback port until close is called.
+// open returns a client and the ID of the key to sign with. Without -key they
+// are those of a fake KMS, which listens on a loopback port until close is
+// called.
 func open(ctx context.Context, req request) (client kmsClient, keyID string, close func(), err error) {
 	if req.key == "" {
 		fake := kmstest.New()
@@ -330,7 +331,8 @@ func open(ctx context.Context, req request) (client kmsClient, keyID string, clo
 }
 
 // verify checks the signature as a receiver of the token would, who knows the
-// algorithm to expect and the key. It returns what the signature was verified by.
+// algorithm to expect and the key. It returns what the signature was verified
+// by.
 func verify(token string, method *jwtkms.SigningMethod, key key) (by string, err error) {
 	by = "verified by golang-jwt's stock parser with the public key alone"
 	keyfunc := func(*jwt.Token) (any, error) { return key.public, nil }
@@ -349,8 +351,8 @@ func verify(token string, method *jwtkms.SigningMethod, key key) (by string, err
 	return by, err
 }
 
-// judgeClaims says what golang-jwt's stock parser, without options, would say of
-// the claims at this time. The token has been verified, so its method is
+// judgeClaims says whether golang-jwt's stock parser, without options, would
+// accept the claims now. The token has been verified, so its method is
 // registered.
 func judgeClaims(token string) string {
 	parsed, _, err := jwt.NewParser().ParseUnverified(token, jwt.MapClaims{})

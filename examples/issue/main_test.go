@@ -232,8 +232,8 @@ func TestHugeNumbers(t *testing.T) {
 func TestTooLong(t *testing.T) {
 	claims := `{"long":"` + strings.Repeat("a", 5000) + `"}`
 	issued(t, claims, "-claims", "-", "-alg", "ML-DSA-44")
-	fails(t, "KMS takes 1 to 4096 for Ed25519", 1, claims, "-claims", "-", "-alg", "EdDSA")
-	fails(t, "KMS takes 1 to 4096 for a MAC", 1, claims, "-claims", "-", "-alg", "HS256")
+	fails(t, "KMS takes 1 to 4096 for Ed25519; shorten the message, or use an ECDSA, RSA or ML-DSA key, which signs messages of any length\n", 1, claims, "-claims", "-", "-alg", "EdDSA")
+	fails(t, "KMS takes 1 to 4096 for a MAC; shorten the message, ", 1, claims, "-claims", "-", "-alg", "HS256")
 }
 
 func TestClaims(t *testing.T) {
@@ -332,7 +332,11 @@ func TestKey(t *testing.T) {
 	if _, err := fake.DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: &key}); err != nil {
 		t.Fatal(err)
 	}
-	fails(t, "DisabledException", 1, "", "-key", key)
+	fails(t, " is disabled; enable the key with aws kms enable-key, or use another key\n", 1, "", "-key", key)
+	if _, err := fake.ScheduleKeyDeletion(t.Context(), &kms.ScheduleKeyDeletionInput{KeyId: &key}); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, " is pending deletion; cancel the deletion with aws kms cancel-key-deletion and ", 1, "", "-key", key)
 }
 
 // With no Region configured the ARN's own will do.

@@ -21,9 +21,9 @@
 // it, from an input of 1 to 4096 bytes.
 //
 // An Ed25519 key signs the input itself, which KMS limits to 1 to 4096 bytes.
-// To sign a larger file, sign a hash of it as the input. An ML-DSA key signs an
-// input of any size, which is kept in memory, because the signature could not be
-// verified otherwise. Both refuse -digest.
+// To sign a larger file, sign its hash as the input. An ML-DSA key signs an
+// input of any size, which is kept in memory, because the signature could not
+// be verified otherwise. Both refuse -digest.
 //
 // # Algorithms
 //
@@ -38,11 +38,11 @@
 // The signature goes to -out in binary: DER for ECDSA, and the bytes that RFC
 // 8017, RFC 8032 and FIPS 204 define for RSA, Ed25519 and ML-DSA. -format
 // changes that. Each signature is verified with the public key first, and
-// nothing is written to any file unless it is good. -v reports to standard error
-// what was done, and -json to standard output in place of the signature.
+// nothing is written to any file unless it is good. -v reports to standard
+// error what was done, and -json to standard output in place of the signature.
 //
-// The exit status is 0, 2 for a wrong command line, and 1 for any other failure,
-// such as a signature that does not verify.
+// The exit status is 0, 2 for a wrong command line, and 1 for any other
+// failure, such as a signature that does not verify.
 package main
 
 import (
@@ -100,7 +100,7 @@ func parse(args []string, stdio cli.Stdio) (request, error) {
 	flags.BoolVar(&req.digest, "digest", false, "the input is the digest, in binary, of what is to be signed")
 	flags.BoolVar(&req.raw, "raw", false, "send the input itself, 1 to 4096 bytes, to KMS (MessageType RAW)")
 	formatText := flags.String("format", "", "`format` of the signature: der or p1363 (R and S, as in JOSE) for ECDSA keys, and base64 or hex; or one of each, such as p1363,hex (default: binary, DER for ECDSA)")
-	flags.StringVar(&req.verify, "verify", "", "verify the signature in this `file`, in the -format given, instead of signing; -: standard input")
+	flags.StringVar(&req.verify, "verify", "", "`file` with a signature, in the -format given, to verify instead of signing; -: standard input")
 	flags.BoolVar(&req.remote, "remote", false, "with -verify: let KMS verify, with kms:Verify, instead of the public key")
 	flags.StringVar(&req.publicKey, "public-key", "", "`file` to write the public key to as well, as PEM")
 	flags.BoolVar(&req.verbose, "v", false, "report the key, the algorithm and the digest to standard error")

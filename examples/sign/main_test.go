@@ -385,7 +385,7 @@ func TestKeyRefuses(t *testing.T) {
 	if _, err := fake.DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: &p256}); err != nil {
 		t.Fatal(err)
 	}
-	fails(t, "DisabledException", 1, message, "-key", p256)
+	fails(t, " is disabled; enable the key with aws kms enable-key, or use another key", 1, message, "-key", p256)
 }
 
 // An empty file is a file.

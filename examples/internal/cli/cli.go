@@ -24,6 +24,8 @@ import (
 	"strings"
 	"syscall"
 	"unicode"
+
+	"github.com/kmssign/kmssign/examples/internal/advice"
 )
 
 // Stdio is the standard input and output of a program.
@@ -42,13 +44,18 @@ func Main(name string, run func(context.Context, []string, Stdio) error) {
 
 // Run runs a program and returns its exit status: 0 without an error and for
 // -h, 2 for an error of [Usage], and 1 for any other. It writes the error to
-// stdio.Err, in one line that begins with the name of the program.
+// stdio.Err, with [advice.For] it, in one line that begins with the name of
+// the program.
 func Run(ctx context.Context, name string, run func(context.Context, []string, Stdio) error, args []string, stdio Stdio) int {
 	err := run(ctx, args, stdio)
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
-	fmt.Fprintf(stdio.Err, "%s: %s\n", name, oneLine(err.Error()))
+	text := err.Error()
+	if what := advice.For(err); what != "" {
+		text = strings.TrimSuffix(strings.TrimSpace(text), ".") + "; " + what
+	}
+	fmt.Fprintf(stdio.Err, "%s: %s\n", name, oneLine(text))
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return 2
 	}
