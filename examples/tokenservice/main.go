@@ -1,9 +1,9 @@
-// Tokenservice issues JWTs over HTTP, signed by a KMS key behind an alias, and follows
-// the alias when the key is rotated.
+// Tokenservice issues JWTs over HTTP, signed by a KMS key behind an alias, and
+// follows the alias when the key is rotated.
 //
-// Without -alias it signs with a fake KMS that runs inside the program, so no AWS
-// account is needed. With -alias it uses the ordinary AWS configuration: environment, profiles,
-// roles, and AWS_ENDPOINT_URL_KMS for an emulator.
+// Without -alias it signs with a fake KMS that runs inside the program, so no
+// AWS account is needed. With -alias it uses the ordinary AWS configuration:
+// environment, profiles, roles, and AWS_ENDPOINT_URL_KMS for an emulator.
 //
 //	go -C examples run ./tokenservice
 //	go -C examples run ./tokenservice -alias alias/jwt -issuer https://issuer.example
@@ -11,22 +11,23 @@
 //	curl -d '{"sub":"alice","scope":"read"}' -H 'Content-Type: application/json' http://127.0.0.1:8080/token
 //	curl http://127.0.0.1:8080/.well-known/jwks.json
 //
-// POST /token does not authenticate its callers: everybody who reaches the port gets a
-// token for any subject. The program therefore listens on a loopback address only,
-// unless -allow-anyone is given. Put a gateway in front of it that authenticates its
-// callers, or build package service, which does the work, into one. Web pages are kept
-// out: requests that come from another origin or that address the service by an
-// unknown name are refused. If clients use a name other than that of -issuer, list it
-// in -hosts.
+// POST /token does not authenticate its callers. Anyone who reaches the port
+// gets a token for any subject. The program therefore listens on a loopback
+// address only, unless -allow-anyone is given. Put a gateway in front of it
+// that authenticates its callers, or build package service, which does the
+// work, into one. The program refuses requests from web pages of another origin
+// and requests that address it by an unknown name. If clients use a name other
+// than that of -issuer, list it in -hosts.
 //
-// To see a rotation, run the programs kmssigner/kmstest/fakekms, tokenservice and rotate
-// side by side, in this order, with what the first prints in the environment of the others.
+// To see a rotation, start the program kmssigner/kmstest/fakekms. Then run
+// tokenservice and rotate in the environment that it prints.
 //
-// Logs are JSON lines on standard output. With -otel OpenTelemetry traces and metrics go
-// there too: one trace shows a request, the signing and the KMS call with its request
-// ID. On SIGINT and SIGTERM the program finishes the
-// requests under way and ends with exit status 0. A wrong command line is status 2, any
-// other failure, such as an address in use or requests that would not end, status 1.
+// Logs are JSON lines on standard output. With -otel OpenTelemetry traces and
+// metrics go there too. A trace shows a request, the signing, and the KMS call
+// with its request ID. On SIGINT and SIGTERM the program finishes the requests
+// under way and ends. The exit status is then 0. It is 2 for a wrong command
+// line, and 1 for any other failure, such as an address in use or requests that
+// did not end in time.
 package main
 
 import (
@@ -52,13 +53,13 @@ import (
 func main() { cli.Main("tokenservice", run) }
 
 const about = `
-Tokenservice issues JWTs over HTTP, signed by a KMS key behind an alias, and follows the alias when the key is rotated. It does not authenticate its callers, so it listens on a loopback address unless it is told otherwise. Without -alias it signs with a new key on an embedded fake KMS, and needs no AWS account.
+Tokenservice issues JWTs over HTTP, signed by a KMS key behind an alias, and follows the alias when the key is rotated. It does not authenticate its callers, so it listens on a loopback address unless -allow-anyone is given. Without -alias it signs with a new key on an embedded fake KMS, and needs no AWS account.
 
   tokenservice
   tokenservice -alias alias/jwt -issuer https://issuer.example -allow-anyone -listen :8080
 `
 
-// hint says what to try first. It takes the URL.
+// hint is a format that says what to try first. Its argument is the URL.
 const hint = `tokenservice: signs with a fake KMS; try, in another terminal:
   curl -H 'Content-Type: application/json' -d '{"sub":"alice","scope":"read"}' %[1]s/token
   curl -d grant_type=client_credentials -d client_id=alice %[1]s/token
@@ -90,24 +91,24 @@ func parse(args []string, stdio cli.Stdio) (settings, error) {
 	flags := cli.NewFlags("tokenservice", stdio)
 	flags.About = about
 	listen := flags.String("listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
-	anyone := flags.Bool("allow-anyone", false, "listen on an address that is not loopback, where anyone who reaches it gets tokens")
+	anyone := flags.Bool("allow-anyone", false, "allow a -listen address that is not loopback, where anyone who reaches it gets tokens")
 	flags.StringVar(&set.alias, "alias", "", "`alias` name or alias ARN of the signing key; none: a key on the embedded fake KMS")
 	flags.StringVar(&set.ring.Next, "next", "", "`alias` of the next key (default: that of -alias with -next appended)")
 	flags.StringVar(&set.ring.Previous, "previous", "", "`alias` of the previous key (default: that of -alias with -prev appended)")
-	flags.StringVar(&set.service.Issuer, "issuer", "", "`URL` that the tokens name as their issuer (default: http:// and the loopback address)")
-	claims := flags.String("claims", "aud,scope", "claims that requests may have besides sub, a comma-separated `list`")
-	flags.StringVar(&set.service.Type, "typ", "JWT", "`type` of tokens: JWT, or at+jwt for access tokens of RFC 9068, which need aud and client_id; a request overrides it with /token?typ=JWT or /token?typ=at%2Bjwt")
+	flags.StringVar(&set.service.Issuer, "issuer", "", "`URL` of the issuer, which the tokens name (default: http:// and the loopback address)")
+	claims := flags.String("claims", "aud,scope", "comma-separated `list` of the claims that requests may have besides sub")
+	flags.StringVar(&set.service.Type, "typ", "JWT", "`type` of tokens: JWT, or at+jwt for access tokens of RFC 9068, which require aud and client_id; a request overrides it with /token?typ=JWT or /token?typ=at%2Bjwt")
 	flags.PositiveVar(&set.service.Lifetime, "lifetime", 15*time.Minute, "`time` from the issue of a token to its expiry")
-	flags.PositiveVar(&set.ring.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` between two looks at the aliases; the same for all issuers")
+	flags.PositiveVar(&set.ring.RefreshInterval, "refresh-interval", 5*time.Minute, "`time` after which the aliases are read again; the same for all issuers")
 	flags.PositiveVar(&set.ring.MaxAge, "max-age", 5*time.Minute, "`time` for which verifiers may cache the public keys")
 	flags.PositiveVar(&set.ring.MaxLifetime, "max-lifetime", time.Hour, "longest `time` from issue to expiry of any issuer's tokens")
 	flags.DurationVar(&set.ring.PropagationDelay, "propagation-delay", 0, "`time` for which a key is published before it signs (default: -refresh-interval, -max-age and -slack together)")
-	flags.PositiveVar(&set.ring.Slack, "slack", time.Minute, "`time` that KMS may be late, clocks may differ and a look may take; the same for all issuers")
-	flags.IntVar(&set.service.MaxInFlight, "max-in-flight", 64, "tokens that are signed at a time; beyond that the answer is 503")
+	flags.PositiveVar(&set.ring.Slack, "slack", time.Minute, "`time` to allow for delays of KMS, differences of clocks and the reading of the aliases; the same for all issuers")
+	flags.IntVar(&set.service.MaxInFlight, "max-in-flight", 64, "`number` of tokens that are signed at a time; beyond it the answer is 503")
 	flags.PositiveVar(&set.service.RequestTimeout, "request-timeout", 5*time.Second, "`time` that signing a token may take")
-	flags.PositiveVar(&set.service.ShutdownTimeout, "shutdown-timeout", 15*time.Second, "`time` for requests under way when the program is told to end")
-	hosts := flags.String("hosts", "", "names by which clients may address the service, a comma-separated `list`; besides the host of -issuer, localhost and IP addresses")
-	flags.IntVar(&set.service.MaxIdle, "max-idle", 1024, "connections that are kept open between two requests")
+	flags.PositiveVar(&set.service.ShutdownTimeout, "shutdown-timeout", 15*time.Second, "`time` to wait at the end for requests under way")
+	hosts := flags.String("hosts", "", "comma-separated `list` of names by which clients may address the service, besides the host of -issuer, localhost and IP addresses")
+	flags.IntVar(&set.service.MaxIdle, "max-idle", 1024, "`number` of connections to keep open between requests")
 	flags.BoolVar(&set.otel, "otel", false, "write OpenTelemetry traces and metrics to standard output, as JSON")
 	flags.BoolVar(&set.verbose, "v", false, "log health checks and reads of the metrics, too")
 	if err := flags.Parse(args); err != nil {
@@ -119,8 +120,8 @@ func parse(args []string, stdio cli.Stdio) (settings, error) {
 	return set, nil
 }
 
-// complete sets what needs more than one flag. It returns an error if the flags do
-// not go together.
+// complete sets the settings that depend on several flags. It returns an error
+// if the flags do not go together.
 func (set *settings) complete(listen string, anyone bool, claims, hosts string) error {
 	switch {
 	case set.ring.PropagationDelay < 0:
@@ -141,9 +142,14 @@ func (set *settings) complete(listen string, anyone bool, claims, hosts string) 
 	case set.alias == "" && (set.ring.Next != "" || set.ring.Previous != ""):
 		return errors.New("-next and -previous are for -alias")
 	case set.alias != "" && !cli.IsAlias(set.alias):
-		return fmt.Errorf("-alias is %q, want an alias, such as alias/jwt: only an alias can move to another key", set.alias)
+		return fmt.Errorf("-alias is %q, want an alias, such as alias/jwt, because only an alias can be pointed to another key", set.alias)
 	}
 	set.service.Claims, set.service.Hosts = split(claims), split(hosts)
+	for _, name := range set.service.Claims {
+		if service.SetsClaim(name) {
+			return fmt.Errorf("-claims has %q, which the service sets, want other claims", name)
+		}
+	}
 	checked := set.service
 	checked.Issuer = cmp.Or(checked.Issuer, "http://127.0.0.1")
 	if err := checked.Check(); err != nil {
@@ -153,11 +159,14 @@ func (set *settings) complete(listen string, anyone bool, claims, hosts string) 
 	if set.address, err = net.ResolveTCPAddr("tcp", listen); err != nil {
 		return fmt.Errorf("-listen: %w", err)
 	}
-	if !set.address.IP.IsLoopback() && !anyone {
-		return fmt.Errorf("-listen is %s, want a loopback address: POST /token is not authenticated; see -allow-anyone", listen)
-	}
-	if !set.address.IP.IsLoopback() && set.service.Issuer == "" {
-		return errors.New("no -issuer: want the URL at which verifiers reach this")
+	loopback := set.address.IP.IsLoopback()
+	switch {
+	case !loopback && !anyone:
+		return fmt.Errorf("-listen is %s, want a loopback address, because POST /token does not authenticate callers; -allow-anyone allows others", listen)
+	case loopback && anyone:
+		return fmt.Errorf("-allow-anyone is given, but -listen is %s, a loopback address, which does not need it", listen)
+	case !loopback && set.service.Issuer == "":
+		return errors.New("-allow-anyone is given without -issuer, want the URL at which verifiers reach the service")
 	}
 	return nil
 }
@@ -206,7 +215,7 @@ func serve(ctx context.Context, set settings, stdio cli.Stdio) (err error) {
 	client, alias, closeClient, err := open(starting, set.alias, set.service.MaxInFlight, options...)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // told to end before it began
+			return nil // the program was told to end
 		}
 		return err
 	}
@@ -220,7 +229,7 @@ func serve(ctx context.Context, set settings, stdio cli.Stdio) (err error) {
 	})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // told to end before it began
+			return nil // the program was told to end
 		}
 		return err
 	}
@@ -247,10 +256,10 @@ func serve(ctx context.Context, set settings, stdio cli.Stdio) (err error) {
 	return nil
 }
 
-// open returns a client and the alias to sign with. Without an alias they are those of
-// a fake KMS, which listens on a loopback port until close is called.
+// open returns a client and the alias to sign with. Without an alias they are
+// those of a fake KMS, which listens on a loopback port until close is called.
 func open(ctx context.Context, alias string, maxInFlight int, options ...func(*kms.Options)) (client *kms.Client, signing string, close func(), err error) {
-	// One connection for each token that is being signed is enough.
+	// Keep one connection for each token that is being signed.
 	httpClient := kmsclient.NewHTTP(maxInFlight)
 	options = append(options, quickly, func(o *kms.Options) { o.HTTPClient = httpClient })
 	if alias == "" {
@@ -268,9 +277,9 @@ func open(ctx context.Context, alias string, maxInFlight int, options ...func(*k
 	return kms.NewFromConfig(cfg, options...), alias, func() {}, nil
 }
 
-// quickly shortens the pauses between the SDK's retries, so that they fit into a
-// request. By default they take up to six seconds when KMS throttles, and the request
-// would hold its place meanwhile.
+// quickly shortens the pauses between the SDK's retries, so that they fit into
+// a request. By default they can take several seconds when KMS throttles, and
+// the request would count against -max-in-flight for all that time.
 func quickly(o *kms.Options) {
 	o.Retryer = retry.AddWithMaxBackoffDelay(o.Retryer, 250*time.Millisecond)
 }

@@ -21,9 +21,10 @@ import (
 	"github.com/kmssign/kmssign/examples/tokenservice/service"
 )
 
-// telemetry makes OpenTelemetry traces and metrics. A trace has a span of the
-// request, by otelhttp, one of the signing, and those that the AWS SDK makes of the
-// KMS call, with the request ID. In a program of your own replace the exporters.
+// telemetry writes OpenTelemetry traces and metrics. A trace has a span of the
+// request, by otelhttp, one of the signing, and those that the AWS SDK makes of
+// the KMS call, with the request ID. In a program of your own replace the
+// exporters.
 type telemetry struct {
 	traces  *sdktrace.TracerProvider
 	metrics *sdkmetric.MeterProvider
@@ -72,7 +73,7 @@ func (t *telemetry) service(o *service.Options) {
 	}
 }
 
-// close writes what has not been written yet.
+// close writes the remaining traces and metrics.
 func (t *telemetry) close(ctx context.Context) error {
 	return errors.Join(t.traces.Shutdown(ctx), t.metrics.Shutdown(ctx))
 }

@@ -44,8 +44,8 @@ func Main(name string, run func(context.Context, []string, Stdio) error) {
 
 // Run runs a program and returns its exit status: 0 without an error and for
 // -h, 2 for an error of [Usage], and 1 for any other. It writes the error to
-// stdio.Err, with [advice.For] it, in one line that begins with the name of
-// the program.
+// stdio.Err, with the result of [advice.For], in one line that begins with the
+// name of the program.
 func Run(ctx context.Context, name string, run func(context.Context, []string, Stdio) error, args []string, stdio Stdio) int {
 	err := run(ctx, args, stdio)
 	if err == nil || errors.Is(err, flag.ErrHelp) {

@@ -9,7 +9,8 @@ import (
 	"github.com/kmssign/kmssign/jwtkms"
 )
 
-// oauth is the metadata of RFC 8414 section 2, which serveConfiguration serves too.
+// oauth is the metadata of RFC 8414 section 2, which serveConfiguration serves
+// too.
 type oauth struct {
 	Issuer        string   `json:"issuer"`
 	JWKSURI       string   `json:"jwks_uri"`
@@ -19,10 +20,10 @@ type oauth struct {
 	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
 }
 
-// metadata returns what clients need to know. There is no authorization endpoint, so
-// there are no response types.
+// metadata returns what clients need to know. There is no authorization
+// endpoint, so there are no response types.
 func (s *Service) metadata() oauth {
-	methods := []string{"none"} // nobody looks at a secret
+	methods := []string{"none"} // secrets are not checked
 	if s.opts.Authorize != nil {
 		methods = []string{"client_secret_basic", "client_secret_post"}
 	}
@@ -38,9 +39,10 @@ func (s *Service) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, s.metadata())
 }
 
-// serveConfiguration serves what OpenID Connect Discovery 1.0 section 3 requires of an
-// issuer, as far as it applies. Its response type is the one that other issuers without
-// an authorization endpoint name, such as Kubernetes.
+// serveConfiguration serves what OpenID Connect Discovery 1.0 section 3
+// requires of an issuer, as far as it applies. Its response type is the one
+// that other issuers without an authorization endpoint name, such as
+// Kubernetes.
 func (s *Service) serveConfiguration(w http.ResponseWriter, r *http.Request) {
 	algs, cacheControl, err := s.algs(r)
 	if err != nil {
@@ -57,12 +59,13 @@ func (s *Service) serveConfiguration(w http.ResponseWriter, r *http.Request) {
 	}{metadata, []string{"public"}, algs})
 }
 
-// algs returns the algorithms of all published keys, because verifiers must know that
-// of the next key before it signs. They may be cached for as long as the keys.
+// algs returns the algorithms of all published keys, because verifiers must
+// know that of the next key before it signs. They may be cached for as long as
+// the keys.
 func (s *Service) algs(r *http.Request) (algs []string, cacheControl string, err error) {
 	answer := &memory{header: http.Header{}}
 	get := r.Clone(r.Context())
-	get.Method, get.Header = http.MethodGet, http.Header{} // all of it, whatever was asked for
+	get.Method, get.Header = http.MethodGet, http.Header{} // the whole set, whatever the request asks for
 	s.ring.ServeHTTP(answer, get)
 	var set jwtkms.JWKSet
 	if err := json.Unmarshal(answer.body.Bytes(), &set); err != nil {

@@ -9,8 +9,8 @@ import (
 )
 
 // parseForm reads the request of an OAuth 2.0 client for the client credentials
-// grant (RFC 6749 section 4.4). It sets r.PostForm, for Options.Authorize. Unknown
-// parameters are ignored, as RFC 6749 section 3.2 demands.
+// grant (RFC 6749 section 4.4). It sets r.PostForm, for Options.Authorize.
+// Unknown parameters are ignored, as RFC 6749 section 3.2 demands.
 func (s *Service) parseForm(r *http.Request, body []byte, typ string) (jwt.MapClaims, *refusal) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
@@ -76,8 +76,9 @@ func (s *Service) parseForm(r *http.Request, body []byte, typ string) (jwt.MapCl
 	return claims, nil
 }
 
-// clientID returns the client that the request names, by HTTP Basic authentication
-// or by client_id (RFC 6749 section 2.3.1). It does not authenticate the client.
+// clientID returns the client that the request names, by HTTP Basic
+// authentication or by client_id (RFC 6749 section 2.3.1). It does not
+// authenticate the client.
 func clientID(r *http.Request, form url.Values) (string, *refusal) {
 	id := form.Get("client_id")
 	user, _, ok := r.BasicAuth()

@@ -11,8 +11,8 @@ import (
 )
 
 // A guard refuses requests that a web page may have caused. A page cannot read
-// another origin's answers, but by DNS rebinding it becomes the same origin: its
-// name then resolves to the service's address.
+// another origin's answers, but by DNS rebinding it becomes the same origin:
+// its name then resolves to the service's address.
 type guard struct {
 	hosts       []string
 	crossOrigin *http.CrossOriginProtection
@@ -29,7 +29,8 @@ func newGuard(opts Options) guard {
 	return g
 }
 
-// check returns the refusal of a request that should not be here, or nil.
+// check returns the refusal of a request that a web page may have caused, or
+// nil.
 func (g guard) check(r *http.Request) *refusal {
 	name := hostName(r.Host)
 	if _, err := netip.ParseAddr(name); err != nil && !slices.Contains(g.hosts, name) {

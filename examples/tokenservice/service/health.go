@@ -13,14 +13,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/kmssign/kmssign/examples/internal/advice"
 	"github.com/kmssign/kmssign/jwtkms"
 	"github.com/kmssign/kmssign/jwtkms/keyring"
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
-// health is the last result of asking KMS. Whoever has the turn owns the rest.
+// health is the result of the last health check. The goroutine that holds the
+// turn may use the other fields.
 type health struct {
-	turn chan struct{} // one place
+	turn chan struct{} // has one place
 	at   time.Time
 	kid  string
 	err  error
@@ -30,7 +32,8 @@ func (s *Service) serveHealth(w http.ResponseWriter, r *http.Request) {
 	kid, err := s.healthy(r.Context())
 	w.Header().Set("Cache-Control", "no-store")
 	if err != nil {
-		// Strangers may ask: what KMS says, with ARNs in it, is for the log.
+		// Anyone may ask, so the message of KMS, which has ARNs, is only
+		// logged.
 		reason := "the signing service does not answer"
 		if apiErr, ok := errors.AsType[smithy.APIError](err); ok {
 			reason = apiErr.ErrorCode()
@@ -44,8 +47,8 @@ func (s *Service) serveHealth(w http.ResponseWriter, r *http.Request) {
 	}{"ok", kid})
 }
 
-// healthy reports whether KMS would sign with the current key, or would have a moment
-// ago.
+// healthy returns the kid of the current key, and an error if KMS would not
+// sign with it. The result may be up to HealthInterval old.
 func (s *Service) healthy(ctx context.Context) (kid string, err error) {
 	h := &s.health
 	select {
@@ -58,19 +61,23 @@ func (s *Service) healthy(ctx context.Context) (kid string, err error) {
 		return h.kid, h.err
 	}
 	key := s.ring.Current()
-	// The result is for those who ask next, too, so it does not depend on whether
-	// this one has the patience.
+	// Later requests share the result, so it must not depend on the context of
+	// this one.
 	dry, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.RequestTimeout)
 	defer cancel()
 	err = dryRun(dry, s.client, key, s.opts.SignerOptions)
 	if s.noteThrottle(err) {
-		// KMS is there, and says nothing against the key. Were this a failure, all
-		// instances would be taken out of service together.
+		// KMS is available and did not refuse the key. If this were a failure,
+		// all instances would be taken out of service together.
 		err = nil
 	}
 	if err != nil {
 		s.metrics.unhealthy.Add(1)
-		s.opts.Logger.LogAttrs(ctx, slog.LevelError, "health check failed", slog.String("key", key.KeyARN), slog.Any("error", err))
+		attrs := []slog.Attr{slog.String("key", key.KeyARN), slog.Any("error", err)}
+		if what := advice.For(err); what != "" {
+			attrs = append(attrs, slog.String("advice", what))
+		}
+		s.opts.Logger.LogAttrs(ctx, slog.LevelError, "health check failed", attrs...)
 	} else {
 		s.metrics.healthy.Add(1)
 	}
@@ -93,10 +100,10 @@ func dryRun(ctx context.Context, client kmssigner.Client, key keyring.Key, optFn
 	if _, ok := errors.AsType[*types.DryRunOperationException](err); ok {
 		return nil
 	}
-	return err // nil of an emulator that knows no dry runs, and signs
+	return err // nil if an emulator ignores DryRun and signs
 }
 
-// dryRunClient asks what would be, and makes no signature.
+// dryRunClient makes Sign calls dry runs, which make no signature.
 type dryRunClient struct{ kmssigner.Client }
 
 func (c dryRunClient) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(*kms.Options)) (*kms.SignOutput, error) {
@@ -105,8 +112,8 @@ func (c dryRunClient) Sign(ctx context.Context, in *kms.SignInput, optFns ...fun
 	return c.Client.Sign(ctx, &dry, optFns...)
 }
 
-// methodOf finds the Ring's method. MethodFor would not do: the Ring may have been told
-// another.
+// methodOf returns the method of the Ring. MethodFor could return another,
+// because the Ring's options may choose the method.
 func methodOf(alg string) (*jwtkms.SigningMethod, error) {
 	for _, m := range []*jwtkms.SigningMethod{
 		jwtkms.ES256, jwtkms.ES384, jwtkms.ES512, jwtkms.ES256K,

@@ -24,9 +24,10 @@ func (s *Service) parseJSON(body []byte, typ string) (jwt.MapClaims, *refusal) {
 	return claims, nil
 }
 
-// parseClaims reads the claims of a token of the type. Its errors are for the caller to read.
+// parseClaims reads the claims of a token of the type. Its errors are for the
+// caller to read.
 func (s *Service) parseClaims(body []byte, typ string) (jwt.MapClaims, error) {
-	// encoding/json would replace what is not UTF-8.
+	// encoding/json would replace invalid UTF-8.
 	if !utf8.Valid(body) {
 		return nil, errors.New("the body is not UTF-8")
 	}
@@ -72,14 +73,14 @@ func (s *Service) parseClaims(body []byte, typ string) (jwt.MapClaims, error) {
 	return claims, checkTypes(claims)
 }
 
-// maxDepth is how deep arrays and objects may be nested in a claim. Verifiers have
-// limits of their own.
+// maxDepth is how deep arrays and objects may be nested in a claim. Verifiers
+// have limits of their own.
 const maxDepth = 32
 
-// checkText returns an error if body, which is JSON, is nested too deep or has half
-// of a surrogate pair, which encoding/json would replace.
+// checkText returns an error if body, which is JSON, is nested too deep or has
+// half of a surrogate pair, which encoding/json would replace.
 func checkText(body []byte) error {
-	depth := -1 // of the object that has the claims
+	depth := -1 // becomes 0 in the object that has the claims
 	inString := false
 	for i := 0; i < len(body); i++ {
 		switch c := body[i]; {
@@ -112,16 +113,16 @@ func checkText(body []byte) error {
 	return nil
 }
 
-// escaped returns the number that the four hexadecimal digits of an escape in valid
-// JSON stand for.
+// escaped returns the number that the four hexadecimal digits of an escape in
+// valid JSON stand for.
 func escaped(digits []byte) rune {
 	var b [2]byte
 	hex.Decode(b[:], digits[:4])
 	return rune(b[0])<<8 | rune(b[1])
 }
 
-// checkTypes checks the claims to which RFC 7519 section 4.1 gives a type, because
-// verifiers reject tokens with another.
+// checkTypes checks the claims to which RFC 7519 section 4.1 gives a type,
+// because verifiers reject tokens with another.
 func checkTypes(claims jwt.MapClaims) error {
 	if aud, ok := claims["aud"]; ok && !isAudience(aud) {
 		return errors.New(`the claim "aud" is not a string or an array of strings`)
@@ -147,7 +148,7 @@ func isAudience(v any) bool {
 	return len(list) > 0
 }
 
-// quote quotes the beginning of what the caller wrote.
+// quote quotes the first 40 bytes of a text from the client.
 func quote(name string) string {
 	if len(name) > 40 {
 		name = strings.ToValidUTF8(name[:40], "") + "..."

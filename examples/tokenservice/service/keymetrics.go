@@ -9,12 +9,12 @@ import (
 	"github.com/kmssign/kmssign/jwtkms/keyring"
 )
 
-// keyMetrics is what the service has seen of the Ring's keys. It has no more
-// keys than the Ring publishes.
+// keyMetrics records when the service saw the Ring's keys. It has only keys
+// that the Ring publishes.
 type keyMetrics struct {
 	mu        sync.Mutex
 	seen      map[string]sighting // by kid, of the published keys
-	since     time.Time           // since when the signing key signs
+	since     time.Time           // when the signing key began to sign
 	refreshed time.Time           // the last successful refresh
 	changes   [reaches]int64      // of the signing key
 }
@@ -22,7 +22,7 @@ type keyMetrics struct {
 // sighting is when the service first saw a published key.
 type sighting struct {
 	at      time.Time
-	atStart bool // the key may have been published long before
+	atStart bool // it was there at the start, and may be older
 }
 
 // reach says whether verifiers had a key when it became the signing key.
@@ -45,8 +45,8 @@ func (s *Service) startKeys() {
 	k.update(s.ring.Keys(), now, true)
 }
 
-// update adds the keys that are new and forgets those that are gone. The caller
-// holds mu, if others may know k.
+// update adds new keys and removes those that are no longer published. The
+// caller holds mu, unless no other goroutine can use k.
 func (k *keyMetrics) update(published []keyring.Key, now time.Time, atStart bool) {
 	seen := make(map[string]sighting, len(published))
 	for _, key := range published {

@@ -7,11 +7,11 @@ import (
 	"sync/atomic"
 )
 
-// kind is what went wrong with a request for a token.
+// kind is the reason why a request failed.
 type kind int
 
 const (
-	badRequest     kind = iota // the claims, or the body
+	badRequest     kind = iota // wrong claims or body
 	tooLong                    // the body, or the claims for the key
 	mediaTypeKind              // the body's type
 	denied                     // by Authorize
@@ -34,7 +34,7 @@ func (k kind) String() string {
 	}[k]
 }
 
-// metrics are counts since the start.
+// metrics counts events since the start.
 type metrics struct {
 	issued, throttles       atomic.Int64
 	failures                [kinds]atomic.Int64
@@ -55,7 +55,7 @@ func (s *Service) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	for k := range kinds {
 		fmt.Fprintf(&b, "tokenservice_failures_total{kind=\"%s\"} %d\n", k, m.failures[k].Load())
 	}
-	family("kms_throttles_total", "counter", "Calls that KMS throttled to the end, after the SDK's retries.")
+	family("kms_throttles_total", "counter", "Calls that KMS still throttled after the SDK's retries.")
 	fmt.Fprintf(&b, "tokenservice_kms_throttles_total %d\n", m.throttles.Load())
 	family("in_flight", "gauge", "Tokens that are being signed.")
 	fmt.Fprintf(&b, "tokenservice_in_flight %d\n", len(s.signing))
@@ -64,7 +64,7 @@ func (s *Service) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	family("refreshes_total", "counter", "Refreshes of the keys.")
 	fmt.Fprintf(&b, "tokenservice_refreshes_total{result=\"ok\"} %d\n", m.refreshed.Load())
 	fmt.Fprintf(&b, "tokenservice_refreshes_total{result=\"failed\"} %d\n", m.notRefreshed.Load())
-	family("health_checks_total", "counter", "Health checks that asked KMS.")
+	family("health_checks_total", "counter", "Health checks that called KMS.")
 	fmt.Fprintf(&b, "tokenservice_health_checks_total{result=\"ok\"} %d\n", m.healthy.Load())
 	fmt.Fprintf(&b, "tokenservice_health_checks_total{result=\"failed\"} %d\n", m.unhealthy.Load())
 	s.keys.writeTo(&b, family, s.ring)

@@ -14,88 +14,92 @@ import (
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
-// Options configures [New]. Issuer is required. The zero values of the others work.
+// Options configures [New]. Issuer is required. The zero values of the others
+// work.
 type Options struct {
 	// Issuer is the iss of every token, and the URL below which verifiers look
 	// for /.well-known/openid-configuration.
 	Issuer string
 
-	// Hosts are names, without a port, by which clients may address the service,
-	// besides the host of Issuer, localhost, and any IP address. The answer to a
-	// request with another Host is 421. This stops a web page that has its own
-	// name resolve to the service's address (DNS rebinding).
+	// Hosts are names, without a port, by which clients may address the
+	// service, besides the host of Issuer, localhost, and any IP address. The
+	// answer to a request with another Host is 421. This stops a web page that
+	// has its own name resolve to the service's address (DNS rebinding).
 	Hosts []string
 
-	// Claims are the names that a request may have besides sub. Nil means aud and
-	// scope. They cannot be iss, iat, exp and jti.
+	// Claims are the claims that a request may have besides sub. Nil means aud
+	// and scope. They must not include those of [SetsClaim].
 	Claims []string
 
-	// Type is the typ in the header of tokens: JWT, or at+jwt for access tokens of
-	// RFC 9068. A request overrides it with the parameter typ in its query. Empty
-	// means JWT.
+	// Type is the typ in the header of tokens. It is JWT, or at+jwt for access
+	// tokens of RFC 9068. A request overrides it with the parameter typ in its
+	// query. Empty means JWT.
 	Type string
 
 	// Lifetime is the time from iat to exp, in whole seconds and at most the
 	// Ring's MaxLifetime. Zero means 15 minutes.
 	Lifetime time.Duration
 
-	// MaxAge is the MaxAge of the Ring, for the metrics: a key that this instance
-	// has published for so long is known to its verifiers. Zero means 5 minutes.
+	// MaxAge is the MaxAge of the Ring. The metrics assume that verifiers know
+	// a key that this instance has published for this time. Zero means 5
+	// minutes.
 	MaxAge time.Duration
 
-	// Authorize decides whether the request may have a token with the claims. It
-	// may change them, to make sub the name by which the caller is known, for
-	// example. If the request is a form, PostForm and BasicAuth of r have the
-	// client's credentials. The answer to an error is 403 with its text. Nil allows
-	// all requests and does not look at credentials.
+	// Authorize returns an error if the request must not have a token with the
+	// claims. It may change the claims, for example to set sub to the name of
+	// the caller. If the request is a form, PostForm and BasicAuth of r have
+	// the client's credentials. The answer to an error is 403 with its text.
+	// Nil allows all requests and does not look at credentials.
 	Authorize func(r *http.Request, claims map[string]any) error
 
-	// MaxBody is the length in bytes of the longest body. Zero means 64 KiB.
+	// MaxBody is the size in bytes of the longest body. Zero means 64 KiB.
 	MaxBody int64
 
-	// MaxInFlight is how many tokens are signed at a time. Zero means 64.
+	// MaxInFlight is the number of tokens that are signed at a time. Zero means
+	// 64.
 	MaxInFlight int
 
-	// MaxIdle is how many connections Serve keeps open between two requests.
-	// Beyond that a connection is closed after its answer. Zero means 1024.
+	// MaxIdle is the number of connections that Serve keeps open between
+	// requests. It closes others after their answers. Zero means 1024.
 	MaxIdle int
 
-	// RequestTimeout limits the signing of a token, and a health check. Zero means
-	// 5 seconds.
+	// RequestTimeout limits the signing of a token, and a health check. Zero
+	// means 5 seconds.
 	RequestTimeout time.Duration
 
-	// RetryAfter is what clients are told to wait with a 503, in whole seconds.
-	// Zero means 1 second.
+	// RetryAfter is the time that a 503 tells clients to wait, in whole
+	// seconds. Zero means 1 second.
 	RetryAfter time.Duration
 
-	// HealthInterval is how long the result of a health check is good for. Zero
-	// means 10 seconds.
+	// HealthInterval is the time for which the result of a health check is
+	// reused. Zero means 10 seconds.
 	HealthInterval time.Duration
 
-	// ShutdownTimeout is how long Serve waits for requests under way when it is
-	// told to end. Zero means 15 seconds.
+	// ShutdownTimeout is how long Serve waits for requests under way after its
+	// context ends. Zero means 15 seconds.
 	ShutdownTimeout time.Duration
 
-	// SignerOptions are those of the Ring, for the health check. The health check
-	// names the key by its ARN, so a policy that demands an alias denies it.
+	// SignerOptions are the options of the Ring's Signers. The health check
+	// uses them. It names the key by its ARN, so a key policy that requires an
+	// alias denies it.
 	SignerOptions []func(*kmssigner.Options)
 
-	// Middleware wraps the handler of all requests, to trace them for example. Nil
-	// means none.
+	// Middleware wraps the handler of all requests, for example to trace them.
+	// Nil means none.
 	Middleware func(http.Handler) http.Handler
 
-	// StartSpan is called before a token is signed. The signing uses the context
-	// that it returns, and end is called with the error of the signing, or nil.
-	// Nil means that nothing is called.
+	// StartSpan is called before a token is signed. The signing uses the
+	// context that it returns, and end is called with the error of the signing,
+	// or nil. Nil means that nothing is called.
 	StartSpan func(ctx context.Context, name string) (spanned context.Context, end func(error))
 
-	// Logger is told of each request and each failure, and never of what is in a
-	// token. Nil means slog.Default().
+	// Logger logs each request and each failure, and never what is in a token.
+	// Nil means slog.Default().
 	Logger *slog.Logger
 }
 
-// Check returns the error that [New] would return for the options. It lets a program
-// refuse its flags before it does anything else.
+// Check returns the error that [New] would return for the options. It lets a
+// program refuse its flags before it does anything else.
 func (o Options) Check() error {
 	_, err := o.complete()
 	return err
@@ -104,8 +108,8 @@ func (o Options) Check() error {
 // complete sets the defaults and returns the claims that a request may have. It
 // returns an error for values out of range.
 func (o *Options) complete() (allowed map[string]bool, err error) {
-	// OpenID Connect Discovery section 2 wants https. Tests and the network of a
-	// single machine may use http.
+	// OpenID Connect Discovery section 2 requires https. Accept http for tests
+	// and for loopback addresses.
 	u, err := url.Parse(o.Issuer)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.ContainsAny(o.Issuer, "?#") {
 		return nil, fmt.Errorf("the issuer is %q, want a URL with a host, and without a query and a fragment", o.Issuer)
@@ -120,7 +124,7 @@ func (o *Options) complete() (allowed map[string]bool, err error) {
 		return nil, fmt.Errorf("the type of tokens is %q, want JWT or at+jwt", o.Type)
 	}
 	if o.Type == typeAccess && o.Authorize == nil && !slices.Contains(o.Claims, "aud") {
-		return nil, errors.New("tokens of the type at+jwt need aud, which requests may not have")
+		return nil, errors.New("tokens of the type at+jwt need aud, want it among the claims that requests may have")
 	}
 	if o.MaxBody == 0 {
 		o.MaxBody = 64 << 10
@@ -176,7 +180,7 @@ func (o *Options) complete() (allowed map[string]bool, err error) {
 	allowed = map[string]bool{"sub": true}
 	for _, name := range o.Claims {
 		if own[name] || name == "" {
-			return nil, fmt.Errorf("the option Claims has %q, which a request cannot have", name)
+			return nil, fmt.Errorf("the option Claims has %q, which a request cannot set", name)
 		}
 		allowed[name] = true
 	}

@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// Serve serves on listener, and runs [Service.Run], until ctx ends. Then it closes
-// listener and waits for the requests under way. If they take longer than
-// [Options.ShutdownTimeout], it closes their connections and returns an error.
+// Serve serves on listener, and runs [Service.Run], until ctx ends. Then it
+// closes listener and waits for the requests under way. If they take longer
+// than [Options.ShutdownTimeout], it closes their connections and returns an
+// error.
 func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 	running, stop := context.WithCancel(ctx)
 	stopped := make(chan struct{})
@@ -30,7 +31,7 @@ func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 		Handler:           s,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       readTimeout,
-		WriteTimeout:      readTimeout + s.opts.RequestTimeout + 5*time.Second, // it counts from the end of the header
+		WriteTimeout:      readTimeout + s.opts.RequestTimeout + 5*time.Second, // it starts at the end of the header
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelWarn),
@@ -44,7 +45,7 @@ func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("service: %w", err)
 	case <-ctx.Done():
 	}
-	// ctx is not that of the requests: they go on.
+	// The requests do not use ctx, so they continue.
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.ShutdownTimeout)
 	defer cancel()
 	if err := server.Shutdown(shutdown); err != nil {
@@ -55,7 +56,8 @@ func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// idleLimit closes connections that become idle while too many are.
+// idleLimit limits the number of idle connections. It closes a connection that
+// becomes idle beyond the limit.
 type idleLimit struct {
 	most int
 

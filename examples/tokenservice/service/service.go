@@ -3,40 +3,41 @@
 //
 //	POST /token                               claims in, a token out
 //	GET  /.well-known/jwks.json               the public keys
-//	GET  /.well-known/openid-configuration    where all that is, and
+//	GET  /.well-known/openid-configuration    the URLs of these, and
 //	GET  /.well-known/oauth-authorization-server    the same for OAuth 2.0
 //	GET  /healthz                             whether KMS would sign now
-//	GET  /metrics                             counts, as Prometheus reads them
+//	GET  /metrics                             metrics in Prometheus's format
 //
-// POST /token takes a JSON object of claims and answers as OAuth 2.0 does (RFC 6749
-// sections 5.1 and 5.2):
+// POST /token takes a JSON object of claims and answers as OAuth 2.0 does (RFC
+// 6749 sections 5.1 and 5.2):
 //
 //	{"sub": "alice", "scope": "read"}
 //	{"access_token": "eyJ...", "token_type": "Bearer", "expires_in": 900}
 //
-// sub is required, [Options.Claims] are allowed, and iss, iat, exp and jti are set
-// by the service. POST /token also takes the form of an OAuth 2.0 client (RFC 6749
-// section 4.4), in which client_id becomes sub, and resource (RFC 8707) becomes aud:
+// sub is required, [Options.Claims] are allowed, and iss, iat, exp and jti are
+// set by the service. POST /token also takes the form of an OAuth 2.0 client
+// (RFC 6749 section 4.4), in which client_id becomes sub, and resource (RFC
+// 8707) becomes aud:
 //
 //	grant_type=client_credentials&client_id=alice&scope=read
 //
-// The tokens are of typ JWT, or of [Options.Type]. A request chooses with
-// /token?typ=at%2Bjwt an access token of RFC 9068, or with /token?typ=JWT a plain
-// JWT. RFC 9068 requires aud, or resource in a form, and client_id, which in a JSON
-// body is allowed besides the claims of [Options.Claims].
+// The tokens are of typ JWT, or of [Options.Type]. A request chooses the type
+// with /token?typ=at%2Bjwt, an access token of RFC 9068, or /token?typ=JWT. RFC
+// 9068 requires aud, or resource in a form, and client_id, which in a JSON body
+// is allowed besides the claims of [Options.Claims].
 //
 // POST /token does not authenticate callers unless [Options.Authorize] does.
-// Everybody who reaches it gets tokens, so put something in front of it that
-// authenticates. Browsers are kept out: a request from a web page of another
-// origin is refused with 403, and one that addresses the service by an unknown name
-// with 421. Web pages of any origin may read the public keys and the configuration.
+// Anyone who reaches it gets tokens, so put a gateway in front of it that
+// authenticates. A request from a web page of another origin is refused with
+// 403, and a request that addresses the service by an unknown name with 421.
+// Web pages of any origin may read the public keys and the configuration.
 //
 // # Overload
 //
-// At most [Options.MaxInFlight] tokens are being signed at a time, each for at most
-// [Options.RequestTimeout]. Beyond either, and when KMS throttles or does not answer,
-// the answer is 503 with Retry-After. The health check makes at most one KMS call in
-// each [Options.HealthInterval], however often it is asked.
+// At most [Options.MaxInFlight] tokens are signed at a time, each for at most
+// [Options.RequestTimeout]. A request beyond either limit gets 503 with
+// Retry-After, and so do requests while KMS throttles or does not answer. The
+// health check makes at most one KMS call in each [Options.HealthInterval].
 package service
 
 import (
@@ -54,7 +55,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
-// A Service is an http.Handler. It is safe for concurrent use. Make one with [New].
+// A Service is an http.Handler. It is safe for concurrent use. Make one with
+// [New].
 type Service struct {
 	ring    *keyring.Ring
 	client  kmssigner.Client
@@ -62,7 +64,7 @@ type Service struct {
 	allowed map[string]bool // claims
 	base    string          // the issuer, without a slash at the end
 	mux     *http.ServeMux
-	handler http.Handler // the mux and all that is around it
+	handler http.Handler // the mux, the guard and the middleware
 	guard   guard
 	signing chan struct{} // has a place for each token that is being signed
 	health  health
@@ -70,8 +72,9 @@ type Service struct {
 	keys    keyMetrics
 }
 
-// New returns a Service that signs with ring. The health check calls Sign of client.
-// New makes no call and starts nothing. See [Service.Run] and [Service.Serve].
+// New returns a Service that signs with ring. The health check calls Sign of
+// client. New makes no call and starts nothing. See [Service.Run] and
+// [Service.Serve].
 func New(ring *keyring.Ring, client kmssigner.Client, optFns ...func(*Options)) (*Service, error) {
 	s := &Service{ring: ring, client: client, mux: http.NewServeMux()}
 	for _, fn := range optFns {
@@ -101,21 +104,21 @@ func (s *Service) routes() {
 		"/.well-known/openid-configuration":       s.serveConfiguration,
 		"/.well-known/oauth-authorization-server": s.serveMetadata,
 	}
-	// For an issuer with a path, RFC 8414 section 3.1 has the path at the end.
+	// RFC 8414 section 3.1 appends the path of the issuer, if it has one.
 	if u, err := url.Parse(s.base); err == nil && u.Path != "" {
 		public["/.well-known/oauth-authorization-server"+u.EscapedPath()] = s.serveMetadata
 	}
 	for path, serve := range public {
 		s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			// Web pages of any origin may read what anyone may read.
+			// These are public, so web pages of any origin may read them.
 			w.Header().Set("Access-Control-Allow-Origin", "*")
 			serve(w, r)
 		})
 	}
 	s.mux.HandleFunc("GET /healthz", s.serveHealth)
 	s.mux.HandleFunc("GET /metrics", s.serveMetrics)
-	// Without a method in the pattern these get what those above do not. The mux
-	// would answer by itself, but not in JSON.
+	// Without a method in the pattern these get what those above do not. The
+	// mux would answer by itself, but not in JSON.
 	allowed := map[string]string{"/token": "POST", "/healthz": "GET, HEAD", "/metrics": "GET, HEAD"}
 	for path := range public {
 		allowed[path] = "GET, HEAD"
@@ -157,8 +160,8 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 	s.opts.Logger.LogAttrs(r.Context(), level, "request", append(attrs, seen.attrs...)...)
 }
 
-// Run keeps the Ring's keys up to date until ctx ends, as [keyring.Ring.Run] does,
-// and returns why ctx ended.
+// Run keeps the Ring's keys up to date until ctx ends, as [keyring.Ring.Run]
+// does, and returns why ctx ended.
 func (s *Service) Run(ctx context.Context) error { return s.ring.Run(ctx) }
 
 // Refreshed counts a refresh of the Ring that ended with err. It is for
@@ -171,13 +174,13 @@ func (s *Service) Refreshed(err error) {
 		defer s.keys.mu.Unlock()
 		s.keys.refreshed = time.Now()
 		s.keys.update(s.ring.Keys(), s.keys.refreshed, false)
-	case !errors.Is(err, context.Canceled): // the service ends
+	case !errors.Is(err, context.Canceled): // which means that the service ends
 		s.metrics.notRefreshed.Add(1)
 		s.noteThrottle(err)
 	}
 }
 
-// statusWriter remembers what is to be logged.
+// statusWriter keeps what is logged about a request.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -192,7 +195,7 @@ func (w *statusWriter) WriteHeader(status int) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// note adds to the log record of the request.
+// note adds attributes to the log record of the request.
 func note(w http.ResponseWriter, attrs ...slog.Attr) {
 	if seen, ok := w.(*statusWriter); ok {
 		seen.attrs = append(seen.attrs, attrs...)
@@ -202,7 +205,7 @@ func note(w http.ResponseWriter, attrs ...slog.Attr) {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	data, err := json.Marshal(body)
 	if err != nil {
-		panic(err) // our own types of strings and numbers
+		panic(err) // the types of this package can be encoded
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")

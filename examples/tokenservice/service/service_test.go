@@ -395,7 +395,10 @@ func TestBodyFails(t *testing.T) {
 // Ed25519 keys in KMS take 4096 bytes.
 func TestTooLongForTheKey(t *testing.T) {
 	f := newFixture(t, types.KeySpecEccNistEdwards25519)
-	f.refuses(t, f.do(post(t.Context(), `{"sub":"`+strings.Repeat("a", 4000)+`"}`)), 413, "invalid_request", "too long for the signing key")
+	f.refuses(t, f.do(post(t.Context(), `{"sub":"`+strings.Repeat("a", 4000)+`"}`)), 413, "invalid_request", "longer than the 4096 bytes that the signing key can sign; shorten the claims")
+	if logs := f.logs.String(); !strings.Contains(logs, `"advice":"shorten the message, or use an ECDSA`) || strings.Contains(logs, "aaa") {
+		t.Errorf("the logs do not say what to do, or have the claims:\n%s", logs)
+	}
 }
 
 func TestAuthorize(t *testing.T) {
@@ -520,7 +523,7 @@ func TestFull(t *testing.T) {
 		f.wantMetric(t, "in_flight", "2")
 		f.wantMetric(t, "in_flight_limit", "2")
 		start := time.Now()
-		f.refuses(t, f.do(post(t.Context(), alice)), 503, "temporarily_unavailable", "too many requests at a time")
+		f.refuses(t, f.do(post(t.Context(), alice)), 503, "temporarily_unavailable", "too many requests are being served")
 		f.refuses(t, f.do(post(t.Context(), "{}")), 400, "invalid_request", "sub") // needs no place
 		if took := time.Since(start); took != 0 {
 			t.Errorf("it took %v", took)
@@ -597,7 +600,7 @@ func TestHealthLimited(t *testing.T) {
 		}
 		calls(3)
 		f.wantMetric(t, `health_checks_total{result="failed"}`, "1")
-		if logs := f.logs.String(); strings.Count(logs, "health check failed") != 1 || !strings.Contains(logs, *key) {
+		if logs := f.logs.String(); strings.Count(logs, "health check failed") != 1 || !strings.Contains(logs, *key) || !strings.Contains(logs, `"advice":"enable the key with aws kms enable-key`) {
 			t.Errorf("the logs do not say why, once:\n%s", logs)
 		}
 		if _, err := f.fake.EnableKey(t.Context(), &kms.EnableKeyInput{KeyId: key}); err != nil {
@@ -864,7 +867,7 @@ func TestLogs(t *testing.T) {
 			t.Errorf("no JSON: %s", line)
 		}
 	}
-	for _, want := range []string{`"route":"POST /token","status":200`, `"status":400`, `"status":404`, `"failure":"bad_request"`, "DisabledException", `"route":"GET /healthz"`} {
+	for _, want := range []string{`"route":"POST /token","status":200`, `"status":400`, `"status":404`, `"failure":"bad_request"`, "DisabledException", `"advice":"enable the key with aws kms enable-key, or use another key"`, `"route":"GET /healthz"`} {
 		if !strings.Contains(logs, want) {
 			t.Errorf("the logs lack %s:\n%s", want, logs)
 		}

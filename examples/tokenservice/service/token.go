@@ -21,13 +21,18 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/kmssign/kmssign/examples/internal/advice"
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
 // own are the claims that only the service sets.
 var own = map[string]bool{"iss": true, "iat": true, "exp": true, "jti": true}
 
-// A refusal is why a request gets no token.
+// SetsClaim reports whether only the service sets the claim. It is true for
+// iss, iat, exp and jti.
+func SetsClaim(name string) bool { return own[name] }
+
+// A refusal is the reason why a request is refused.
 type refusal struct {
 	kind   kind
 	status int
@@ -36,12 +41,12 @@ type refusal struct {
 	err    error  // for the log; it says nothing about the claims
 }
 
-// refuseRequest returns the refusal of a request that is not as it should be.
+// refuseRequest returns the refusal of a malformed request.
 func refuseRequest(format string, args ...any) *refusal {
 	return &refusal{kind: badRequest, status: http.StatusBadRequest, text: fmt.Sprintf(format, args...)}
 }
 
-// code is the error of RFC 6749 section 5.2.
+// code returns the error code of RFC 6749 section 5.2.
 func (f *refusal) code() string {
 	switch {
 	case f.oauth != "":
@@ -56,12 +61,15 @@ func (f *refusal) code() string {
 	return "invalid_request"
 }
 
-// refuse answers a request that gets no token.
+// refuse answers a request with a refusal.
 func (s *Service) refuse(w http.ResponseWriter, refused *refusal) {
 	s.metrics.failures[refused.kind].Add(1)
 	note(w, slog.String("failure", refused.kind.String()))
 	if refused.err != nil {
 		note(w, slog.Any("error", refused.err))
+		if what := advice.For(refused.err); what != "" {
+			note(w, slog.String("advice", what))
+		}
 	}
 	if refused.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(int(s.opts.RetryAfter/time.Second)))
@@ -116,12 +124,13 @@ func (s *Service) token(w http.ResponseWriter, r *http.Request) (string, *refusa
 		}
 	}
 
-	// There is no queue, because what waits in one is answered too late.
+	// Refuse instead of queueing, because a queued request is answered too
+	// late.
 	select {
 	case s.signing <- struct{}{}:
 		defer func() { <-s.signing }()
 	default:
-		return "", &refusal{kind: full, status: http.StatusServiceUnavailable, text: "too many requests at a time, try again later"}
+		return "", &refusal{kind: full, status: http.StatusServiceUnavailable, text: "too many requests are being served, try again later"}
 	}
 	now := time.Now()
 	claims["iss"] = s.opts.Issuer
@@ -161,7 +170,7 @@ func (s *Service) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 	return body, isForm, nil
 }
 
-// signFailure says what an error of the Ring means to the client.
+// signFailure returns the refusal for an error of the Ring.
 func (s *Service) signFailure(client, ctx context.Context, err error) *refusal {
 	unavailable := func(kind kind, text string) *refusal {
 		return &refusal{kind: kind, status: http.StatusServiceUnavailable, text: text + ", try again later", err: err}
@@ -175,23 +184,24 @@ func (s *Service) signFailure(client, ctx context.Context, err error) *refusal {
 	case ctx.Err() != nil:
 		return unavailable(timeout, "signing took too long")
 	case errors.Is(err, kmssigner.ErrMessageLength):
-		return &refusal{kind: tooLong, status: http.StatusRequestEntityTooLarge, text: "the claims are too long for the signing key"}
+		return &refusal{kind: tooLong, status: http.StatusRequestEntityTooLarge, text: "the token would be longer than the 4096 bytes that the signing key can sign; shorten the claims", err: err}
 	case errors.Is(err, kmssigner.ErrBadSignature):
 		return unavailable(badSignature, "signing failed")
 	case answered && !transient(apiErr, err):
-		// KMS refuses the key or the caller. Only an operator can help.
-		return &refusal{kind: kmsRefused, status: http.StatusInternalServerError, text: "the signing key cannot be used", err: err}
+		// KMS refuses the key or the caller. Only an operator can help. The log
+		// says why.
+		return &refusal{kind: kmsRefused, status: http.StatusInternalServerError, text: "the signing key cannot be used; report this to the operator of the service", err: err}
 	case answered || isOperationError(err):
 		return unavailable(kmsUnavailable, "the signing service is unavailable")
 	}
 	return &refusal{kind: internal, status: http.StatusInternalServerError, text: "signing failed", err: err}
 }
 
-// throttle reports whether KMS had too many requests, also where the SDK then had no
-// retries left.
+// throttle recognizes errors of throttling, including those after which the SDK
+// had no retries left.
 var throttle = retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}
 
-// noteThrottle reports whether err is KMS's throttling, and counts it.
+// noteThrottle reports whether KMS throttled the call, and counts it.
 func (s *Service) noteThrottle(err error) bool {
 	if throttle.IsErrorThrottle(err) != aws.TrueTernary {
 		return false
@@ -200,7 +210,7 @@ func (s *Service) noteThrottle(err error) bool {
 	return true
 }
 
-// transient reports whether KMS's error is one of a moment.
+// transient reports whether an error of KMS is temporary.
 func transient(err smithy.APIError, chain error) bool {
 	switch err.ErrorCode() {
 	case (&types.KMSInternalException{}).ErrorCode(),
@@ -208,7 +218,7 @@ func transient(err smithy.APIError, chain error) bool {
 		(&types.KeyUnavailableException{}).ErrorCode():
 		return true
 	}
-	// A front end's or a proxy's, too.
+	// The error may also come from a front end or a proxy.
 	response, ok := errors.AsType[*smithyhttp.ResponseError](chain)
 	return ok && response.HTTPStatusCode() >= 500
 }
