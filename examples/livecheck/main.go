@@ -1,32 +1,34 @@
-// Livecheck compares AWS KMS with the fake of this module, on a key of your own.
-// Run it once in your own account to know that what passes on the fake passes
-// there.
+// Livecheck compares AWS KMS with the fake of this module, on a key of your
+// own. Run it once in your own account to find out whether KMS answers there as
+// the fake does.
 //
 //	go -C examples run ./livecheck -key alias/token-signing
 //
-// It first checks a Signer on the key with kmstest.CheckSigner. Then it makes the
-// same requests, right ones and wrong ones, to KMS and to a fake with a key of the
-// same kind, and compares error codes, HTTP statuses and members. It prints a
-// table of pass and differ. "text" is a pass in which only the wording of an error
-// differs.
+// It first checks a Signer on the key with kmstest.CheckSigner. Then it makes
+// the same valid and invalid requests to KMS and to a fake with a key of the
+// same spec, and compares the error codes, HTTP statuses and members of the
+// answers. It prints a table of pass and differ. "text" is a pass in which only
+// the wording of an error differs.
 //
-// It changes and creates nothing unless -create is given. Then it makes a key of
-// that spec, checks the states of keys on it as well, and schedules it for
-// deletion. AWS charges for each request. There are about a hundred, which cost
-// less than a cent, and a key that -create makes costs a dollar a month, prorated.
-// Livecheck needs permission for all operations that it calls. What IAM denies
-// shows as a difference.
+// It changes and creates nothing unless -create or -recordings is given. With
+// -create it makes a key of that spec, checks the states of a key on it as
+// well, and schedules it for deletion. AWS charges for each request. There are
+// about a hundred, which cost less than a cent, and a key that -create makes
+// costs a dollar a month, prorated. Livecheck needs permission for all
+// operations that it calls. What IAM denies shows as a difference.
 //
-// With -recordings it makes the calls of the public recordings of KMS that the fake
-// follows, to see whether KMS still answers so. It first lists the calls and what they
-// cost at most, and stops there unless -yes is given too. It makes keys, aliases, tags,
-// policies and grants of its own, never touches others, and schedules each key for
-// deletion. It prints what KMS answers otherwise in the form of the recordings
-// (internal/recordings/recordings.txt), so that it can be added there. A replica that is
-// still Creating, and a new key that a Region does not know yet, show as differences.
+// With -recordings it makes the calls of the public recordings of KMS that the
+// fake follows, to find out whether KMS still gives the same answers. It first
+// lists the calls and the most that they can cost, and makes them only with
+// -yes. It makes keys, aliases, tags, policies and grants of its own, does not
+// touch others, and schedules each key for deletion. It prints the answers that
+// differ in the format of internal/recordings/recordings.txt, so that they can
+// be added there. A replica that is still Creating shows as a difference, and
+// so does a new key that a Region does not know yet.
 //
-// Without -key, -create and -recordings it compares the fake with itself. The exit
-// status is 0, 2 for a wrong command line, and 1 for a difference or any other failure.
+// Without -key, -create and -recordings it compares the fake with itself. The
+// exit status is 0, 2 for a wrong command line, and 1 for a difference or any
+// other failure.
 package main
 
 import (
@@ -52,7 +54,7 @@ import (
 func main() { cli.Main("livecheck", run) }
 
 const about = `
-Livecheck compares AWS KMS with the fake KMS of this module, on a key of your own: it makes the same requests to both, right ones and wrong ones, and prints which answers differ. It makes about a hundred requests, which AWS charges for. Without -key and -create it compares the fake with itself.
+Livecheck compares AWS KMS with the fake KMS of this module, on a key of your own. It makes the same valid and invalid requests to both and prints which answers differ. It makes about a hundred requests, which AWS charges for. Without -key and -create it compares the fake with itself.
 
   livecheck -key alias/token-signing
   livecheck -create ECC_NIST_P256
@@ -67,7 +69,7 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 	flags := cli.NewFlags("livecheck", stdio)
 	flags.About = about
 	flags.StringVar(&key, "key", "", "key `ID`, key ARN, alias name or alias ARN to compare with; none: the fake itself")
-	flags.StringVar(&create, "create", "", "make a key of this `KEY_SPEC`, compare with it, in its states too, and schedule it for deletion")
+	flags.StringVar(&create, "create", "", "`KEY_SPEC` of a key to make, compare with in all its states, and schedule for deletion")
 	flags.BoolVar(&recorded, "recordings", false, "list the calls of the public recordings and their price; with -yes, make them")
 	flags.BoolVar(&agreed, "yes", false, "make the calls that -recordings lists")
 	flags.PositiveVar(&timeout, "timeout", 5*time.Minute, "give up after this `time`")
@@ -82,7 +84,7 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 	case agreed && !recorded:
 		return cli.Usage(errors.New("-yes is given without -recordings"))
 	case create != "" && !slices.Contains(types.KeySpec("").Values(), types.KeySpec(create)):
-		return cli.Usage(fmt.Errorf("unknown key spec %q, want one of %s", create, types.KeySpec("").Values()))
+		return cli.Usage(fmt.Errorf("unknown -create %q, want one of %s", create, types.KeySpec("").Values()))
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -102,7 +104,7 @@ func run(ctx context.Context, args []string, stdio cli.Stdio) error {
 	return nil
 }
 
-// check compares and prints the table.
+// check compares the answers and prints the table.
 func check(ctx context.Context, keyID string, create types.KeySpec, stdout io.Writer) (differences int, err error) {
 	client, stop, err := open(ctx, keyID, create)
 	if err != nil {
@@ -192,7 +194,7 @@ func check(ctx context.Context, keyID string, create types.KeySpec, stdout io.Wr
 	return differences, w.Flush()
 }
 
-// newTwin makes a key like the live one on a fake, which it also reaches over HTTP.
+// newTwin makes a key like the live one on a fake that is served over HTTP.
 func newTwin(ctx context.Context, key *types.KeyMetadata) (subject, func(), error) {
 	named, err := arn.Parse(aws.ToString(key.Arn))
 	if err != nil {
@@ -225,7 +227,8 @@ func open(ctx context.Context, keyID string, create types.KeySpec) (*kms.Client,
 	return kms.NewFromConfig(cfg), func() {}, nil
 }
 
-// usageOf returns a usage of keys of the spec, SIGN_VERIFY if they have it.
+// usageOf returns a key usage of the spec, SIGN_VERIFY if keys of the spec can
+// have it.
 func usageOf(spec types.KeySpec) types.KeyUsageType {
 	switch {
 	case strings.HasPrefix(string(spec), "HMAC_"):

@@ -126,7 +126,7 @@ func TestFailures(t *testing.T) {
 		{[]string{"-nonsense"}, 2, "flag provided but not defined"},
 		{[]string{"extra"}, 2, `unexpected argument "extra"`},
 		{[]string{"-key", "a", "-create", "RSA_2048"}, 2, "-key and -create are both given"},
-		{[]string{"-create", "P256"}, 2, `unknown key spec "P256"`},
+		{[]string{"-create", "P256"}, 2, `unknown -create "P256"`},
 		{[]string{"-recordings", "-key", "a"}, 2, "-recordings is given with -key"},
 		{[]string{"-yes"}, 2, "-yes is given without -recordings"},
 		{[]string{"-timeout", "0"}, 2, "-timeout is 0s"},

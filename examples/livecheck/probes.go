@@ -19,19 +19,20 @@ import (
 	"github.com/kmssign/kmssign/kmssigner"
 )
 
-// A subject is a key and the KMS that it is in: the live one or its twin on the fake.
+// A subject is a key and a client of its KMS. It is the live key or its twin on
+// the fake.
 type subject struct {
 	api *kms.Client
 	key *types.KeyMetadata
 }
 
-// A probe is one request, and what is to be compared of its answer.
+// A probe is one request, whose answers are compared.
 type probe struct {
 	name string
 	ask  func(ctx context.Context, s *subject) (any, error)
 }
 
-// An answer is what can be compared between two KMS's.
+// An answer is the part of an answer of KMS that is compared.
 type answer struct {
 	code    string // of the error; empty for a success
 	status  int
@@ -57,7 +58,7 @@ func (p probe) on(ctx context.Context, s *subject) answer {
 	}
 	a := answer{code: "error", text: err.Error()}
 	if apiErr, ok := errors.AsType[smithy.APIError](err); ok {
-		// What names the key differs by its nature.
+		// The names of the two keys differ.
 		names := strings.NewReplacer(aws.ToString(s.key.Arn), "KEY", aws.ToString(s.key.KeyId), "KEYID")
 		a.code, a.text = apiErr.ErrorCode(), names.Replace(apiErr.ErrorMessage())
 	}
@@ -67,8 +68,9 @@ func (p probe) on(ctx context.Context, s *subject) answer {
 	return a
 }
 
-// members lists the members that an answer has, those of its key metadata included.
-// Which tags of a key's origin are there depends on the account, not on the contract.
+// members returns the names of the members that are set in an answer, with
+// those of its key metadata. It skips members that depend on the account or on
+// how the key was made.
 func members(out any) []string {
 	var names []string
 	v := reflect.Indirect(reflect.ValueOf(out))
@@ -86,8 +88,8 @@ func members(out any) []string {
 	return names
 }
 
-// sign and its like are short for the requests below. Every probe names the key anew:
-// the two subjects have different ones.
+// sign, verify, mac and verifyMac return requests of probes. A request names
+// the key of its subject, because the two subjects have different keys.
 
 func sign(msg []byte, t types.MessageType, alg types.SigningAlgorithmSpec, edit ...func(*kms.SignInput)) func(context.Context, *subject) (any, error) {
 	return func(ctx context.Context, s *subject) (any, error) {
@@ -99,7 +101,8 @@ func sign(msg []byte, t types.MessageType, alg types.SigningAlgorithmSpec, edit 
 	}
 }
 
-// verify signs, changes what it asks to verify, and verifies.
+// verify returns a request that signs, applies edit to the Verify call, and
+// verifies.
 func verify(msg []byte, t types.MessageType, alg types.SigningAlgorithmSpec, edit func(*kms.VerifyInput)) func(context.Context, *subject) (any, error) {
 	return func(ctx context.Context, s *subject) (any, error) {
 		signed, err := s.api.Sign(ctx, &kms.SignInput{KeyId: s.key.Arn, Message: msg, MessageType: t, SigningAlgorithm: alg})
@@ -134,8 +137,8 @@ func verifyMac(msg []byte, alg types.MacAlgorithmSpec, edit func(*kms.VerifyMacI
 	}
 }
 
-// signerWith signs with a Signer and a hash that KMS may not offer for the curve.
-// The Signer verifies the signature.
+// signerWith returns a request that signs with a Signer and a hash that KMS may
+// not offer for the curve. The Signer verifies the signature.
 func signerWith(hash crypto.Hash) func(context.Context, *subject) (any, error) {
 	return func(ctx context.Context, s *subject) (any, error) {
 		signer, err := kmssigner.New(ctx, s.api, aws.ToString(s.key.Arn))
@@ -149,7 +152,7 @@ func signerWith(hash crypto.Hash) func(context.Context, *subject) (any, error) {
 
 func bytesOf(n int) []byte { return bytes.Repeat([]byte{'m'}, n) }
 
-// probes are the requests that change nothing.
+// probes returns the probes that change nothing.
 func probes(key *types.KeyMetadata) []probe {
 	all := []probe{
 		{"DescribeKey", func(ctx context.Context, s *subject) (any, error) {
@@ -187,14 +190,14 @@ func probes(key *types.KeyMetadata) []probe {
 		in.KeyId = aws.String(strings.Join(parts, ":"))
 	}
 	all = append(all,
-		probe{"Sign, an algorithm that is none", sign(bytesOf(1), message, "ROT13")},
-		probe{"Sign, a message type that is none", sign(bytesOf(1), "COOKED", alg)},
+		probe{"Sign, an unknown algorithm", sign(bytesOf(1), message, "ROT13")},
+		probe{"Sign, an unknown message type", sign(bytesOf(1), "COOKED", alg)},
 		probe{"Sign, a dry run", sign(bytesOf(1), message, alg, dry)},
 		probe{"Sign, a dry run of a message too long", sign(bytesOf(4097), message, alg, dry)},
 		probe{"Sign, a dry run with another key's algorithm", sign(bytesOf(1), message, types.SigningAlgorithmSpecSm2dsa, dry)},
 		probe{"Sign, an alias that does not exist", sign(bytesOf(1), message, alg, to("alias/livecheck-does-not-exist"))},
 		probe{"Sign, a key that does not exist", sign(bytesOf(1), message, alg, to("00000000-0000-4000-8000-000000000000"))},
-		probe{"Sign, an ID that is none", sign(bytesOf(1), message, alg, to("nonsense"))},
+		probe{"Sign, an invalid key ID", sign(bytesOf(1), message, alg, to("nonsense"))},
 		probe{"Sign, an ARN of another Region", sign(bytesOf(1), message, alg, elsewhere)},
 	)
 	if len(key.SigningAlgorithms) > 0 && key.KeySpec != types.KeySpecSm2 {
@@ -239,16 +242,16 @@ func probes(key *types.KeyMetadata) []probe {
 	return all
 }
 
-// stateProbes take a key of our own through the states that it can have. The last leaves
-// it pending deletion.
+// stateProbes returns probes that take a key through its states, and ask in
+// each of them. The last state is pending deletion.
 func stateProbes(key *types.KeyMetadata) []probe {
 	var all []probe
 	in := func(state string, change func(context.Context, *subject) (any, error)) {
 		all = append(all, probe{state, change})
 		for _, p := range probes(key) {
-			// One request of each kind tells how the state is answered.
+			// One request of each kind is enough to compare a state.
 			switch p.name {
-			case "DescribeKey", "GetPublicKey", "Sign, a dry run", "Sign, an algorithm that is none", "Verify", "GenerateMac, a dry run", "VerifyMac",
+			case "DescribeKey", "GetPublicKey", "Sign, a dry run", "Sign, an unknown algorithm", "Verify", "GenerateMac, a dry run", "VerifyMac",
 				"Sign, a dry run with another key's algorithm", "Sign, a dry run of a message too long":
 				all = append(all, probe{state + ": " + p.name, p.ask})
 			}

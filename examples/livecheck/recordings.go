@@ -27,8 +27,9 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// checkRecordings makes the calls of the recordings that the fake follows, and prints
-// the answers that KMS gives otherwise today. Unless agreed, it only lists the calls.
+// checkRecordings makes the calls of the recordings that the fake follows. It
+// prints the answers of KMS that differ from the recordings. Unless agreed is
+// true, it only lists the calls.
 func checkRecordings(ctx context.Context, agreed bool, stdout io.Writer) (differences int, err error) {
 	all, err := recordings.All()
 	if err != nil {
@@ -54,7 +55,7 @@ func checkRecordings(ctx context.Context, agreed bool, stdout io.Writer) (differ
 		if err := errors.Join(c.clean(ctx), ctx.Err()); err != nil {
 			return differences, err
 		}
-		if err != nil { // an answer has not what the next call needs
+		if err != nil { // an answer lacks what the next call needs
 			differences++
 			fmt.Fprintf(stdout, "# %s %s of %s ends early: %v\n\n", r.Source, r.Test, r.Day, err)
 		}
@@ -74,15 +75,17 @@ func checkRecordings(ctx context.Context, agreed bool, stdout io.Writer) (differ
 	return differences, nil
 }
 
-// Prices in dollars, from the public price list of us-east-1 in 2026. A key costs a
-// dollar a month, charged by the hour, until its deletion is scheduled.
+// Prices in US dollars, from the public price list of us-east-1 in 2026. A key
+// costs one dollar a month, charged by the hour, until its deletion is
+// scheduled.
 const (
 	keyHour           = 1.0 / 730
 	request           = 0.03 / 10000
 	asymmetricRequest = 0.15 / 10000
 )
 
-// list prints the calls and what they cost at most. It counts them on a fake.
+// list prints the calls and the most that they can cost. It counts them on a
+// fake.
 func list(ctx context.Context, all []recordings.Recording, stdout io.Writer) error {
 	server := kmstest.NewServer(kmstest.New())
 	defer server.Close()
@@ -109,12 +112,13 @@ func list(ctx context.Context, all []recordings.Recording, stdout io.Writer) err
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%d recordings, %d keys that are deleted after 7 days, at most %.2f dollars\n", len(all), c.keys, dollars)
+	fmt.Fprintf(stdout, "%d recordings, %d keys that are deleted after 7 days, at most USD %.2f\n", len(all), c.keys, dollars)
 	return nil
 }
 
-// accountOf returns the account that the credentials of cfg belong to. KMS names it in
-// the error for an alias that does not exist, which needs no further permission.
+// accountOf returns the account that the credentials of cfg belong to. KMS
+// names it in the error for an alias that does not exist, which needs no
+// further permission.
 func accountOf(ctx context.Context, cfg aws.Config) (string, error) {
 	_, err := kms.NewFromConfig(cfg).DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: aws.String("alias/livecheck-does-not-exist")})
 	if notFound, ok := errors.AsType[*types.NotFoundException](err); ok {
@@ -122,30 +126,32 @@ func accountOf(ctx context.Context, cfg aws.Config) (string, error) {
 			return m[1], nil
 		}
 	}
-	return "", fmt.Errorf("which account this is: %w", err)
+	return "", fmt.Errorf("find the account of the credentials: %w", err)
 }
 
 var aliasARN = regexp.MustCompile(`arn:aws:kms:[^:]+:([0-9]{12}):alias/`)
 
-// caller makes calls with bodies that the SDK would not send.
+// caller makes calls without the SDK's types, because the SDK would not send
+// some of the bodies. It can undo them.
 type caller struct {
 	cfg aws.Config
 
-	calls map[string]int // by operation
-	keys  int            // made by them
+	calls map[string]int // number of calls by operation
+	keys  int            // number of keys made
 	undo  []undo
 }
 
 // undo is a call that undoes another.
 type undo struct{ region, operation, body string }
 
-// call makes a call and remembers how to undo it. It repeats a call that KMS throttles.
+// call makes a call and remembers how to undo it. It repeats a call that KMS
+// throttles.
 func (c *caller) call(ctx context.Context, region, operation string, body []byte) (recordings.Answer, error) {
 	if c.calls == nil {
 		c.calls = map[string]int{}
 	}
 	if operation == "DeleteAlias" && !slices.ContainsFunc(c.undo, func(u undo) bool { return u == undo{region, operation, string(body)} }) {
-		return recordings.Answer{}, fmt.Errorf("an alias that is not ours is not deleted: %s", body)
+		return recordings.Answer{}, fmt.Errorf("refusing to delete an alias that this program did not make: %s", body)
 	}
 	for wait := 500 * time.Millisecond; ; wait *= 2 {
 		c.calls[operation]++
@@ -164,7 +170,7 @@ func (c *caller) call(ctx context.Context, region, operation string, body []byte
 	}
 }
 
-// once makes a call.
+// once makes a call without repeating it.
 func (c *caller) once(ctx context.Context, region, operation string, body []byte) (recordings.Answer, error) {
 	endpoint := aws.ToString(kms.NewFromConfig(c.cfg).Options().BaseEndpoint)
 	if endpoint == "" {
@@ -222,8 +228,8 @@ func (c *caller) remember(region, operation string, body, answer []byte) error {
 	return nil
 }
 
-// clean deletes what the calls have made, the last first, also if ctx has ended. What
-// a recording has deleted itself is no error.
+// clean deletes what the calls have made, in reverse order, even if ctx has
+// ended. It is not an error if a recording has deleted something itself.
 func (c *caller) clean(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()

@@ -15,7 +15,7 @@ import (
 func TestRecordingsList(t *testing.T) {
 	fake := serve(t)
 	status, stdout, stderr := livecheck(t, "-recordings")
-	if status != 0 || !strings.Contains(stdout, " ScheduleKeyDeletion\n") || !strings.Contains(stdout, "at most 0.") || strings.Contains(stdout, "differ") {
+	if status != 0 || !strings.Contains(stdout, " ScheduleKeyDeletion\n") || !strings.Contains(stdout, "at most USD 0.") || strings.Contains(stdout, "differ") {
 		t.Errorf("status %d\n%s%s", status, stdout, stderr)
 	}
 	if n := fake.Calls(""); n != 0 {
