@@ -73,8 +73,8 @@ func (s *Service) parseClaims(body []byte, typ string) (jwt.MapClaims, error) {
 	return claims, checkTypes(claims)
 }
 
-// maxDepth is how deep arrays and objects may be nested in a claim. Verifiers
-// have limits of their own.
+// maxDepth is the limit for the nesting of arrays and objects in a claim.
+// Verifiers have limits of their own.
 const maxDepth = 32
 
 // checkText returns an error if body, which is JSON, is nested too deep or has

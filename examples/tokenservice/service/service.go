@@ -117,8 +117,8 @@ func (s *Service) routes() {
 	}
 	s.mux.HandleFunc("GET /healthz", s.serveHealth)
 	s.mux.HandleFunc("GET /metrics", s.serveMetrics)
-	// Without a method in the pattern these get what those above do not. The
-	// mux would answer by itself, but not in JSON.
+	// A pattern without a method matches the requests that those above do not.
+	// The mux would answer them itself, but not in JSON.
 	allowed := map[string]string{"/token": "POST", "/healthz": "GET, HEAD", "/metrics": "GET, HEAD"}
 	for path := range public {
 		allowed[path] = "GET, HEAD"
