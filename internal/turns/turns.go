@@ -125,6 +125,11 @@ func median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
+// Scale returns the figure in another unit.
+func (f Figure) Scale(factor float64) Figure {
+	return Figure{f.Median * factor, f.Low * factor, f.High * factor}
+}
+
 // String returns the figure in the form "3.7 (3.6 to 3.8)".
 func (f Figure) String() string {
 	low, high := number(f.Low), number(f.High)
