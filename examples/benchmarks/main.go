@@ -11,6 +11,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -40,10 +41,8 @@ func main() {
 		os.Stderr.Write(out)
 		return string(out), err
 	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := os.WriteFile(page, []byte(text), 0o666); err != nil {
+	// After an error, the tables above the command that failed are new.
+	if err := errors.Join(err, os.WriteFile(page, []byte(text), 0o666)); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -53,7 +52,8 @@ func selected(command string, words []string) bool {
 }
 
 // update returns the page with new tables. run returns what a command prints,
-// or nothing to leave its table as it is.
+// or nothing to leave its table as it is. After an error, the rest of the page is
+// as it was.
 func update(page string, run func(command string) (string, error)) (string, error) {
 	var b strings.Builder
 	for {
@@ -72,14 +72,14 @@ func update(page string, run func(command string) (string, error)) (string, erro
 		}
 		out, err := run(command)
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", command, err)
+			return b.String() + rest, fmt.Errorf("%s: %w", command, err)
 		}
 		if out == "" {
 			continue
 		}
 		table := tables(out)
 		if table == "" {
-			return "", fmt.Errorf("%s printed no table", command)
+			return b.String() + rest, fmt.Errorf("%s printed no table", command)
 		}
 		b.WriteString("\n" + table)
 		page = rest[len(old):]

@@ -23,8 +23,9 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("got %q, %v\nwant %q", got, err, want)
 	}
 	for name, out := range map[string]error{"a command fails": errors.New("exit status 1"), "a command prints no table": nil} {
-		if _, err := update(oldPage, func(string) (string, error) { return "PASS\n", out }); err == nil {
-			t.Errorf("%s: no error", name)
+		got, err := update(oldPage, func(string) (string, error) { return "PASS\n", out })
+		if err == nil || got != oldPage {
+			t.Errorf("%s: %v, and the page is %q", name, err, got)
 		}
 	}
 }
