@@ -110,7 +110,7 @@ func (s *simulated) client(optFns ...func(*kms.Options)) *kms.Client {
 // BenchmarkQuota runs 128 signers without pause against a quota of 1,000
 // requests per second of 5 ms each, with several retryers in turn. Each makes
 // 10,000 tokens in each round, and a round takes about two minutes. The time is
-// real, because the SDK's adaptive mode sleeps while it holds a lock.
+// real, because with the SDK's adaptive mode it does not end in simulated time.
 //
 //	go test -run '^$' -bench Quota -benchtime 3x ./kmssigner/kmsclient
 func BenchmarkQuota(b *testing.B) {
