@@ -47,7 +47,7 @@ import (
 //	              pending deletion or of another type, before or after an issuer starts;
 //	              it is mended at 3 times, or never, and its aliases touched, or not; 8
 //	              steps or none, at 3 times
-//	region kills  two Regions; 16 moments; 8 steps, killed before or after any call, and
+//	region kills  two Regions; 8 moments; 8 steps, killed before or after any call, and
 //	              taken again after the window or, with both Regions there, at once; the first
 //	              or the second Region is not available then, or neither; an issuer starts
 //	region stories  two Regions; 10 stories; at each step either Region is not available
