@@ -62,9 +62,9 @@ import (
 //	makeKey without the lock alias        7 of 201 in pairs, 15 of 189 in replicas
 //	a key that could not be read counted
 //	from the date of its alias            10 of 203 in keys
-//	the dates of each Region alone        23 of 205 in region stories
-//	the lock alias not moved to the key   25 of 201 in region kills
-//	the next alias before the replicas     7 of 201 in region kills
+//	the dates of each Region alone        24 of 205 in region stories
+//	the lock alias not moved to the key   27 of 201 in region kills
+//	the next alias before the replicas     6 of 201 in region kills
 //	Revoke leaves the side aliases         4 of 201 in region kills
 //
 // Property 1 is checked symbolically, for every token and every cache: an
