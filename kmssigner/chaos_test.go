@@ -302,10 +302,12 @@ func brokenConnection(err error) bool {
 			return true
 		}
 	}
-	// net/http does not keep io.EOF if it ends a status line, a header, or an
-	// HTTP/2 connection before its first frame.
+	// net/http does not keep io.EOF if it ends a status line, a header, an
+	// HTTP/2 connection before its first frame, or a connection on which it has
+	// not sent anything yet.
 	_, sending := errors.AsType[*smithyhttp.RequestSendError](err)
-	return sending && (strings.Contains(err.Error(), "malformed") || strings.Contains(err.Error(), "could not be established"))
+	return sending && (strings.Contains(err.Error(), "malformed") || strings.Contains(err.Error(), "could not be established") ||
+		strings.Contains(err.Error(), "server closed idle connection"))
 }
 
 // TestChaosCuts ends the connection after every byte of the request and of the
