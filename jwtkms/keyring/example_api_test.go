@@ -147,7 +147,7 @@ func ExampleInspect() {
 }
 
 // This example takes all steps of a rotation at once, which Force allows. In
-// production leave Force out, and take a step when it is no longer too early.
+// production, leave Force out. Rotate then refuses a step that is too early.
 func ExampleRotate_steps() {
 	ctx := context.Background()
 	client := fakeKMS(ctx)

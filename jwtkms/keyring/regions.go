@@ -103,10 +103,13 @@ func (r *regions) add(t *rotation) error {
 	return nil
 }
 
+// region is the name of the Region.
+func (t *rotation) region() string { return strings.TrimSuffix(t.where, ": ") }
+
 // in returns the step in a Region, or nil.
 func (r *regions) in(region string) *rotation {
 	for _, t := range r.all {
-		if t.where == region+": " {
+		if t.region() == region {
 			return t
 		}
 	}

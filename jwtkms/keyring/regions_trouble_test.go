@@ -202,3 +202,46 @@ func TestRegionThatRefuses(t *testing.T) {
 		}
 	})
 }
+
+// A Revoke that has reached one of three Regions goes on without the Region of
+// the primary key, which nothing is asked of.
+func TestRevokeWithoutThePrimaryRegion(t *testing.T) {
+	inDuo(t, func(d *duo) {
+		third := d.regions[0].Region("eu-central-1")
+		if _, err := d.regions[0].ReplicateKey(d.Context(), &kms.ReplicateKeyInput{KeyId: &d.key, ReplicaRegion: aws.String("eu-central-1")}); err != nil {
+			d.Fatal(err)
+		}
+		createAlias(d.T, third, "alias/jwt", d.key)
+		all := func(o *keyring.RotateOptions) {
+			o.Regions, o.Key = []keyring.AdminClient{d.regions[1], third}, d.key
+		}
+		if _, err := keyring.Rotate(d.Context(), d.regions[0], "alias/jwt", keyring.Prepare, all); err != nil {
+			d.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		next, err := third.DescribeKey(d.Context(), &kms.DescribeKeyInput{KeyId: aws.String("alias/jwt-next")})
+		if err != nil {
+			d.Fatal(err)
+		}
+		standby := next.KeyMetadata.KeyId
+		if _, err := d.regions[1].UpdateAlias(d.Context(), &kms.UpdateAliasInput{AliasName: aws.String("alias/jwt"), TargetKeyId: standby}); err != nil {
+			d.Fatal(err)
+		}
+
+		d.regions[0].Inject(kmstest.Match{}, kmstest.Reset())
+		done, err := keyring.Rotate(d.Context(), d.regions[0], "alias/jwt", keyring.Revoke, all)
+		if err == nil || !strings.Contains(err.Error(), "not revoked in all Regions") {
+			d.Errorf("%q, %v, want an error about the first Region alone", done, err)
+		}
+		for _, region := range []*kmstest.KMS{d.regions[1], third} {
+			signing, err := region.DescribeKey(d.Context(), &kms.DescribeKeyInput{KeyId: aws.String("alias/jwt")})
+			if err != nil || *signing.KeyMetadata.KeyId != *standby {
+				d.Errorf("signs with %v, %v, want the standby key", signing, err)
+			}
+			old, err := region.DescribeKey(d.Context(), &kms.DescribeKeyInput{KeyId: &d.key})
+			if err != nil || old.KeyMetadata.KeyState != types.KeyStateDisabled {
+				d.Errorf("the revoked key is %v, %v, want it disabled", old, err)
+			}
+		}
+	})
+}

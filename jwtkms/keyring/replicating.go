@@ -131,7 +131,7 @@ const (
 // they can sign.
 func (r *regions) replicate(ctx context.Context, id string) error {
 	var missing []*rotation
-	primary := r.all[0]
+	primary, home := r.all[0], r.all[0].region()
 	for _, t := range r.all {
 		key, err := t.describe(ctx, id)
 		if err != nil {
@@ -140,15 +140,16 @@ func (r *regions) replicate(ctx context.Context, id string) error {
 		if key == nil {
 			missing = append(missing, t)
 		} else if key.MultiRegionConfiguration != nil && key.MultiRegionConfiguration.PrimaryKey != nil {
-			region := aws.ToString(key.MultiRegionConfiguration.PrimaryKey.Region)
-			if primary = r.in(region); primary == nil {
-				return fmt.Errorf("the primary key of %s is in %s, want a client for that Region", id, region)
-			}
+			home = aws.ToString(key.MultiRegionConfiguration.PrimaryKey.Region)
+			primary = r.in(home)
 		}
 	}
 	for _, t := range missing {
 		if id == newKeyID && t == primary {
 			continue // a dry run
+		}
+		if primary == nil {
+			return fmt.Errorf("%s has no replica in %s, and its primary Region, %s, cannot be asked for one", id, t.region(), home)
 		}
 		if err := primary.replicateTo(ctx, t, id); err != nil {
 			return fmt.Errorf("%s%w", primary.where, err)
@@ -207,7 +208,7 @@ func (t *rotation) describe(ctx context.Context, id string) (*types.KeyMetadata,
 // the key policy and the tags that the key was made with, which KMS does not
 // copy.
 func (t *rotation) replicateTo(ctx context.Context, other *rotation, id string) error {
-	region := other.where[:len(other.where)-len(": ")]
+	region := other.region()
 	return t.do("replicate "+id+" to "+region, func() error {
 		client, ok := t.client.(replicator)
 		if !ok {
