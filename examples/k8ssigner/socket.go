@@ -14,7 +14,7 @@ const longestPath = 107
 
 // listenUnix listens on a Unix socket with the given permissions. It replaces a
 // socket on which nobody listens any more. It leaves anything else at path
-// alone. Of two programs that start at once, one gets the socket: a lock file
+// alone. If two programs start at once, only one gets the socket. A lock file
 // beside it tells.
 func listenUnix(path string, mode os.FileMode) (net.Listener, error) {
 	if len(path) > longestPath {

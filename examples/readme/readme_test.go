@@ -89,8 +89,7 @@ func TestSnippets(t *testing.T) {
 	}
 }
 
-// TestLength checks that the README can be read in a few minutes. What is more
-// belongs in docs.
+// TestLength checks that the README is short. Details belong in docs.
 func TestLength(t *testing.T) {
 	if words := len(strings.Fields(pages(t)["README.md"])); words >= 1200 {
 		t.Errorf("README.md has %d words, want fewer than 1200", words)

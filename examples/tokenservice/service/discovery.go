@@ -21,7 +21,7 @@ type oauth struct {
 }
 
 // metadata returns what clients need to know. There is no authorization
-// endpoint, so there are no response types.
+// endpoint, so the list of response types is empty.
 func (s *Service) metadata() oauth {
 	methods := []string{"none"} // secrets are not checked
 	if s.opts.Authorize != nil {

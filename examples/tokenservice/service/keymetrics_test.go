@@ -166,7 +166,7 @@ func TestKeyMetricsEmergency(t *testing.T) {
 	})
 }
 
-// When every key is revoked, there is no signing key in the metrics.
+// If every key is revoked, the metrics do not have a signing key.
 func TestKeyMetricsRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, types.KeySpecEccNistP256)
