@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -398,5 +397,3 @@ func kind(err error) string {
 	}
 	return "other"
 }
-
-func sorted(counts map[string]int) []string { return slices.Sorted(maps.Keys(counts)) }

@@ -33,7 +33,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -237,7 +239,7 @@ func (r *result) write(out io.Writer, asJSON bool) error {
 	fmt.Fprintf(w, "tokens tried\t%d\n", r.Tried)
 	fmt.Fprintf(w, "issued and verified\t%d\n", r.Issued)
 	fmt.Fprintf(w, "failed\t%d\n", r.Failed)
-	for _, kind := range sorted(r.Errors) {
+	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
 		fmt.Fprintf(w, "  %s\t%d\n", kind, r.Errors[kind])
 	}
 	if r.Interrupted > 0 {
@@ -255,7 +257,7 @@ func (r *result) write(out io.Writer, asJSON bool) error {
 		fmt.Fprintf(w, ", %.3f for each token", r.CallsPerToken)
 	}
 	fmt.Fprintln(w)
-	for _, kind := range sorted(r.Faults) {
+	for _, kind := range slices.Sorted(maps.Keys(r.Faults)) {
 		fmt.Fprintf(w, "  hit by %s\t%d\n", kind, r.Faults[kind])
 	}
 	fmt.Fprintf(w, "connections opened\t%d\n", r.Connections)
