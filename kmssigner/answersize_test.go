@@ -28,16 +28,16 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// serve runs an endpoint in the bubble of a test and returns the SDK's client for
-// it, without retries. handler is called when the request has been read.
+// serve runs an endpoint in the bubble of a test and returns the SDK's client
+// for it, without retries. handler is called when the request has been read.
 func serve(t *testing.T, handler http.HandlerFunc) *kms.Client {
 	t.Helper()
 	network := pipenet.Listen()
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
-		// The SDK closes the body of its request as soon as the answer begins, and
-		// net/http drops a connection on which it has not seen the end of the
-		// request's body by then. Let it see the end.
+		// The SDK closes the body of its request as soon as the answer begins,
+		// and net/http drops a connection on which it has not seen the end of
+		// the request's body by then. Let it see the end.
 		time.Sleep(time.Millisecond)
 		handler(w, r)
 	})}
@@ -190,7 +190,8 @@ func TestLargeAnswers(t *testing.T) {
 					if len(err.Error()) > 3000 {
 						t.Errorf("%s, status %d, %s: a text of %d bytes", name, status, call, len(err.Error()))
 					}
-					// A call of the SDK over a new connection allocates some 100 KiB.
+					// A call of the SDK over a new connection allocates some
+					// 100 KiB.
 					if memory > 4<<20 {
 						t.Errorf("%s, status %d, %s: %d bytes allocated", name, status, call, memory)
 					}

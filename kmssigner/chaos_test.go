@@ -41,8 +41,9 @@ import (
 //   - a call returns when its context ends, while its peer still stalls
 //   - no connection and no goroutine is left
 //
-// Without KMSSIGN_FULL in the environment they try a sample of the cases, which is
-// the same in each run. All cases take less than two minutes of two processors:
+// Without KMSSIGN_FULL in the environment they try a sample of the cases, which
+// is the same in each run. All cases take less than two minutes of two
+// processors:
 //
 //	KMSSIGN_FULL=1 go test -run Chaos -v ./kmssigner
 
@@ -62,8 +63,8 @@ func sample[T any](cases []T, n int) []T {
 // the right result.
 var errWrong = errors.New("a wrong result")
 
-// A chaosCall is a call of this package. It returns errWrong if it succeeds with
-// a wrong result.
+// A chaosCall is a call of this package. It returns errWrong if it succeeds
+// with a wrong result.
 type chaosCall struct {
 	name string
 	do   func(ctx context.Context, client *kms.Client) error
@@ -160,9 +161,9 @@ func (k *chaosKeys) describeKey(ctx context.Context, client *kms.Client) error {
 	return err
 }
 
-// generateMAC returns a call that makes a MAC. Its result is right if it has the
-// right length, because only KMS can tell more. It adds to altered if the MAC is
-// another one.
+// generateMAC returns a call that makes a MAC. Its result is right if it has
+// the right length, because only KMS can tell more. It adds to altered if the
+// MAC is another one.
 func (k *chaosKeys) generateMAC(altered *atomic.Int64) func(context.Context, *kms.Client) error {
 	return func(ctx context.Context, client *kms.Client) error {
 		mac, err := k.mac.WithContext(directTo(ctx, client)).Generate(chaosMessage)
@@ -294,8 +295,8 @@ func eachCase[T any](t *testing.T, roots *x509.CertPool, cases []T, run func(p *
 }
 
 // brokenConnection reports whether a connection that the peer has ended is the
-// cause of err. The error of net/http is net.ErrClosed if it has noticed the end
-// and closed the connection while it still wrote the request.
+// cause of err. The error of net/http is net.ErrClosed if it has noticed the
+// end and closed the connection while it still wrote the request.
 func brokenConnection(err error) bool {
 	for _, cause := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed} {
 		if errors.Is(err, cause) {

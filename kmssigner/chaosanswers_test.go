@@ -113,7 +113,8 @@ func TestChaosMixedAnswers(t *testing.T) {
 				}
 				return nil
 			})
-			// check checks the error of a call that got the answer to another one.
+			// check checks the error of a call that got the answer to another
+			// one.
 			check := func(err error, call, answered mixedCall, mayFail bool) {
 				switch {
 				case errors.Is(err, errWrong) && call.verifies && answered.verifies && call.keys == answered.keys:
@@ -208,8 +209,8 @@ func (m *mixer) swap(answer []byte, s *stall) ([]byte, error) {
 	}
 }
 
-// TestChaosRedirects answers each call with a redirect. Nothing is sent anywhere
-// else, and the body of the redirect is not taken for an answer.
+// TestChaosRedirects answers each call with a redirect. Nothing is sent
+// anywhere else, and the body of the redirect is not taken for an answer.
 func TestChaosRedirects(t *testing.T) {
 	noLeaks := noGoroutineLeft(t)
 	t.Run("cases", func(t *testing.T) {

@@ -159,8 +159,8 @@ func explained(err error) bool {
 	return isKMS || isHTTP || isJSON || isKey || brokenConnection(err)
 }
 
-// getPublicKeyAndSign makes a Signer, whatever its key is, and signs. The result
-// is right if the signature verifies with the true key.
+// getPublicKeyAndSign makes a Signer, whatever its key is, and signs. The
+// result is right if the signature verifies with the true key.
 func (k *chaosKeys) getPublicKeyAndSign(opts crypto.SignerOpts) func(context.Context, *kms.Client) error {
 	return func(ctx context.Context, client *kms.Client) error {
 		s, err := kmssigner.New(ctx, client, k.signer.KeyARN())

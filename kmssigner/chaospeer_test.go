@@ -285,7 +285,8 @@ func (p *proxy) serve(c *net.TCPConn, s *stall) {
 	both.Wait()
 }
 
-// A rawRequest is a request that a peer has read, and the name of its operation.
+// A rawRequest is a request that a peer has read, and the name of its
+// operation.
 type rawRequest struct {
 	raw       []byte
 	operation string
@@ -298,9 +299,9 @@ func readRaw(br *bufio.Reader, raw *bytes.Buffer) (rawRequest, error) {
 		return rawRequest{}, err
 	}
 	io.Copy(io.Discard, r.Body)
-	// The SDK closes the body of its request when the answer begins, and net/http
-	// drops a connection on which it has not sent all of that body by then. On a
-	// network with latency that does not happen.
+	// The SDK closes the body of its request when the answer begins, and
+	// net/http drops a connection on which it has not sent all of that body by
+	// then. On a network with latency that does not happen.
 	time.Sleep(time.Millisecond)
 	return rawRequest{bytes.Clone(raw.Bytes()), r.Header.Get("X-Amz-Target")}, nil
 }
@@ -340,8 +341,8 @@ func (x rawRequest) ask(upstream string) ([]byte, error) {
 }
 
 // noGoroutineLeft returns a function that waits until there are no more
-// goroutines than when noGoroutineLeft was called. A goroutine that has told its
-// result still takes a moment to end.
+// goroutines than when noGoroutineLeft was called. A goroutine that has told
+// its result still takes a moment to end.
 func noGoroutineLeft(t *testing.T) func() {
 	before := runtime.NumGoroutine()
 	return func() {

@@ -24,8 +24,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// TestChaosCertificates has an endpoint whose certificate is not good for it. The
-// error says what is wrong, and no request is sent.
+// TestChaosCertificates has an endpoint whose certificate is not good for it.
+// The error says what is wrong, and no request is sent.
 func TestChaosCertificates(t *testing.T) {
 	noLeaks := noGoroutineLeft(t)
 	t.Run("cases", func(t *testing.T) {

@@ -96,8 +96,8 @@ func TestChecker(t *testing.T) {
 	}
 }
 
-// TestOneCall signs with a client that has no second place. A wrong signature is
-// an error after one call.
+// TestOneCall signs with a client that has no second place. A wrong signature
+// is an error after one call.
 func TestOneCall(t *testing.T) {
 	fake := kmstest.New()
 	signer := newSigner(t, fake, fake.AddKey(types.KeySpecEccNistP256))

@@ -47,9 +47,9 @@ func checkErrorText(t *testing.T, err error, keyID string) {
 	}
 }
 
-// FuzzKeyID makes Signers and HMACs for any key ID, with any answer to which key
-// that is. If one is made, it names the right key in its requests and returns no
-// signature by another one.
+// FuzzKeyID makes Signers and HMACs for any key ID, with any answer to which
+// key that is. If one is made, it names the right key in its requests and
+// returns no signature by another one.
 func FuzzKeyID(f *testing.F) {
 	for _, asked := range []string{
 		fuzzARN, "00000000-0000-4000-8000-000000000001", "mrk-00000000000040008000000000000001",
@@ -174,8 +174,8 @@ func (c *keyIDClient) VerifyMac(ctx context.Context, in *kms.VerifyMacInput, _ .
 	return c.fake.VerifyMac(ctx, in)
 }
 
-// A fuzzKey is a key that is the same in every process, so that an input is worth
-// as much in the next one.
+// A fuzzKey is a key that is the same in every process, so that an input is
+// worth as much in the next one.
 type fuzzKey struct {
 	pub  crypto.PublicKey
 	opts crypto.SignerOpts
@@ -222,8 +222,8 @@ func fuzzKeys(f *testing.F) []fuzzKey {
 	return keys
 }
 
-// FuzzSignature has KMS answer with any bytes for a signature. They are returned
-// if and only if they verify.
+// FuzzSignature has KMS answer with any bytes for a signature. They are
+// returned if and only if they verify.
 func FuzzSignature(f *testing.F) {
 	keys := fuzzKeys(f)
 	msg := []byte("message")
@@ -280,8 +280,8 @@ func (signatureClient) GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...
 }
 
 // FuzzAnswer has the endpoint answer with any status, headers and body. Nothing
-// panics, no signature is returned that does not verify, and an error fits a line
-// of a log.
+// panics, no signature is returned that does not verify, and an error fits a
+// line of a log.
 func FuzzAnswer(f *testing.F) {
 	fake := kmstest.New()
 	keyID := fake.AddKey(types.KeySpecRsa2048) // a constant

@@ -172,8 +172,9 @@ func (h *HMAC) WithContext(ctx context.Context) *HMAC {
 // and the SDK's error if KMS refuses.
 //
 // Only KMS knows the key, so Generate checks the length of the MAC and not its
-// bytes. An endpoint that is not KMS, or one that confuses its answers, can make
-// Generate return a MAC of another message. Only TLS protects against that.
+// bytes. An endpoint that is not KMS, or one that confuses its answers, can
+// make Generate return a MAC of another message. Only TLS protects against
+// that.
 func (h *HMAC) Generate(msg []byte) ([]byte, error) {
 	if h == nil || h.key == nil {
 		return nil, errors.New("kmssigner: generate MAC: the HMAC has no key, want one made by NewHMAC")

@@ -165,7 +165,8 @@ func TestGatewayRefuses(t *testing.T) {
 	}
 }
 
-// Parameters that net/url cannot read are in no signature, so they must not pass.
+// Parameters that net/url cannot read are in no signature, so they must not
+// pass.
 func TestGatewayRefusesUnreadableQuery(t *testing.T) {
 	for _, more := range []string{"&c;=3", "&c=%zz"} {
 		api := newAPI(t)
@@ -176,7 +177,8 @@ func TestGatewayRefusesUnreadableQuery(t *testing.T) {
 	}
 }
 
-// inMemory sends requests to a handler without a network, over a wire all the same.
+// inMemory sends requests to a handler without a network, over a wire all the
+// same.
 func inMemory(h http.Handler) roundTripper {
 	return func(r *http.Request) (*http.Response, error) {
 		var wire bytes.Buffer
@@ -225,7 +227,8 @@ func TestReplay(t *testing.T) {
 	})
 }
 
-// The caller's name is the gateway's to tell, and headers at large are not forwarded.
+// The caller's name is the gateway's to tell, and headers at large are not
+// forwarded.
 func TestGatewayHeaders(t *testing.T) {
 	api := newAPI(t)
 	r, err := http.NewRequest("POST", api.url+"/token", strings.NewReader("x"))
@@ -253,7 +256,8 @@ func TestGatewayHeaders(t *testing.T) {
 	}
 }
 
-// A body that came in chunks goes on with its length, to the service's own host.
+// A body that came in chunks goes on with its length, to the service's own
+// host.
 func TestGatewayChunks(t *testing.T) {
 	api := newAPI(t)
 	r, err := http.NewRequest("POST", api.url+"/token", nil)

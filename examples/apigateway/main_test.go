@@ -31,8 +31,8 @@ func invoke(t *testing.T, stdin string, args ...string) (status int, stdout, std
 	return status, out.String(), errs.String()
 }
 
-// issued runs the program, which must print a token and nothing else, and returns its
-// claims, and what was on standard error.
+// issued runs the program, which must print a token and nothing else, and
+// returns its claims, and what was on standard error.
 func issued(t *testing.T, stdin string, args ...string) (jwt.MapClaims, string) {
 	t.Helper()
 	status, stdout, stderr := invoke(t, stdin, args...)
@@ -54,7 +54,8 @@ func fails(t *testing.T, want string, status int, stdin string, args ...string) 
 	}
 }
 
-// configure makes the ordinary AWS environment one that the gateway of newAPI lets in.
+// configure makes the ordinary AWS environment one that the gateway of newAPI
+// lets in.
 func configure(t *testing.T) {
 	t.Helper()
 	awsenv.Isolate(t)

@@ -28,7 +28,8 @@ func static(creds aws.Credentials) aws.CredentialsProvider {
 	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil })
 }
 
-// These signatures are published by AWS, in its test suite for Signature Version 4.
+// These signatures are published by AWS, in its test suite for Signature
+// Version 4.
 func TestPublishedSignatures(t *testing.T) {
 	for _, tt := range []struct {
 		name, method, url string
@@ -296,8 +297,8 @@ func TestRequestNotModified(t *testing.T) {
 	}
 }
 
-// net/http sends a request again if a connection that it had breaks; it must have the
-// body again.
+// net/http sends a request again if a connection that it had breaks; it must
+// have the body again.
 func TestReplayByNetHTTP(t *testing.T) {
 	api := newAPI(t)
 	var requests atomic.Int32

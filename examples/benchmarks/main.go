@@ -1,7 +1,7 @@
 // Benchmarks measures the tables of docs/benchmarks.md anew. It runs each
-// command of the page and replaces the table below the command with the one that
-// the command prints. With arguments, it runs only the commands that contain
-// one of them.
+// command of the page and replaces the table below the command with the one
+// that the command prints. With arguments, it runs only the commands that
+// contain one of them.
 //
 //	go -C examples run ./benchmarks
 //	go -C examples run ./benchmarks Token Connections
@@ -52,8 +52,8 @@ func selected(command string, words []string) bool {
 }
 
 // update returns the page with new tables. run returns what a command prints,
-// or nothing to leave its table as it is. After an error, the rest of the page is
-// as it was.
+// or nothing to leave its table as it is. After an error, the rest of the page
+// is as it was.
 func update(page string, run func(command string) (string, error)) (string, error) {
 	var b strings.Builder
 	for {

@@ -166,8 +166,8 @@ func TestEveryKeySpec(t *testing.T) {
 	}
 }
 
-// TestPublicKeyFile gives the public key in a file, in both encodings, so that KMS
-// is not asked for it.
+// TestPublicKeyFile gives the public key in a file, in both encodings, so that
+// KMS is not asked for it.
 func TestPublicKeyFile(t *testing.T) {
 	fake := awsenv.Serve(t)
 	dir := t.TempDir()

@@ -51,7 +51,8 @@ func sign(t *testing.T, method *jwtkms.SigningMethod, signer *kmssigner.Signer) 
 	return compact
 }
 
-// specs are the methods that both libraries verify, each with a key that signs it.
+// specs are the methods that both libraries verify, each with a key that signs
+// it.
 var specs = map[*jwtkms.SigningMethod]types.KeySpec{
 	jwtkms.ES256: types.KeySpecEccNistP256,
 	jwtkms.ES384: types.KeySpecEccNistP384,
@@ -150,8 +151,8 @@ func checkThumbprint(t *testing.T, pub crypto.PublicKey, want []byte) {
 	}
 }
 
-// A receiver that has nothing but the address of the JWKS verifies with go-jose and
-// with jwx, by kid, while the key is rotated.
+// A receiver that has nothing but the address of the JWKS verifies with go-jose
+// and with jwx, by kid, while the key is rotated.
 func TestJWKS(t *testing.T) {
 	ctx, fake := t.Context(), kmstest.New()
 	for alias, spec := range map[string]types.KeySpec{

@@ -293,7 +293,8 @@ func TestARN(t *testing.T) {
 	works(t, []string{"-alias", named, "-step", "prepare"}, "point alias/jwt-next to arn:aws:kms:us-east-1:")
 	t.Setenv("AWS_REGION", "eu-central-1")
 	works(t, []string{"-alias", named}, "The next step is promote")
-	// Aliases are moved by name: it must not be a namesake in the caller's own account.
+	// Aliases are moved by name: it must not be a namesake in the caller's own
+	// account.
 	fails(t, "is not in the account of the credentials, 111122223333", 1, "-alias", strings.Replace(named, "111122223333", "444455556666", 1), "-step", "promote")
 }
 

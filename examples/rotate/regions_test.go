@@ -63,8 +63,8 @@ func (p *pair) args(step keyring.Step) []string {
 	return args
 }
 
-// are says what the aliases of a Region name: A is the first key, B another, and
-// - no key.
+// are says what the aliases of a Region name: A is the first key, B another,
+// and - no key.
 func (p *pair) are(region *kmstest.KMS) string {
 	p.Helper()
 	var names []string
@@ -144,8 +144,8 @@ func TestRegions(t *testing.T) {
 	works(t, append(named, "-step", "prepare", "-spec", "RSA_2048", "-force"), "create a key of spec RSA_2048\n", "replicate mrk-")
 }
 
-// A step that is killed before any of its changes, in either Region, is finished
-// by taking it again.
+// A step that is killed before any of its changes, in either Region, is
+// finished by taking it again.
 func TestKilledInRegions(t *testing.T) {
 	for _, tt := range []struct {
 		before []keyring.Step
@@ -171,7 +171,8 @@ func TestKilledInRegions(t *testing.T) {
 							break
 						}
 						kills++
-						// An alias that is missing counts as naming the signing key.
+						// An alias that is missing counts as naming the signing
+						// key.
 						if a, b := p.are(p.regions[0]), p.are(p.regions[1]); strings.ReplaceAll(a, "-", a[:1]) != strings.ReplaceAll(b, "-", b[:1]) {
 							differ++
 							works(t, pairArgs, "Odd:\n")
@@ -194,7 +195,8 @@ func TestKilledInRegions(t *testing.T) {
 	}
 }
 
-// A Region that lacks a step keeps the others from going on, and status says so.
+// A Region that lacks a step keeps the others from going on, and status says
+// so.
 func TestRegionBehind(t *testing.T) {
 	p := newPair(t)
 	p.step(keyring.Prepare)

@@ -38,8 +38,8 @@ var algorithms = []algorithm{
 func (a algorithm) ecdsa() bool { return strings.HasPrefix(string(a.name), "ECDSA_") }
 func (a algorithm) pss() bool   { return strings.HasPrefix(string(a.name), "RSASSA_PSS_") }
 
-// fakeSpec is the kind of key that the program makes for the algorithm if it has
-// no -key.
+// fakeSpec is the kind of key that the program makes for the algorithm if it
+// has no -key.
 func (a algorithm) fakeSpec() types.KeySpec {
 	if a.name == "" {
 		return types.KeySpecEccNistP256

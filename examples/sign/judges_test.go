@@ -25,7 +25,8 @@ func check(t *testing.T, key crypto.PublicKey, hash crypto.Hash, message, sig st
 }
 
 // TestOpenSSL has OpenSSL verify a signature by every RSA and ECDSA algorithm,
-// with every hash of the latter, and by Ed25519, and refuse it for another file.
+// with every hash of the latter, and by Ed25519, and refuse it for another
+// file.
 func TestOpenSSL(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Skip("openssl is not installed")

@@ -98,8 +98,8 @@ func (k *key) forKMS(s signed) (types.MessageType, []byte) {
 	return types.MessageTypeDigest, padded[:n]
 }
 
-// externalMu returns the message representative of FIPS 204 algorithm 7, with an
-// empty context, by which KMS verifies a message that is too long for it.
+// externalMu returns the message representative of FIPS 204 algorithm 7, with
+// an empty context, by which KMS verifies a message that is too long for it.
 func externalMu(pub *mldsa.PublicKey, message []byte) []byte {
 	h := sha3.NewSHAKE256()
 	h.Write(sha3.SumSHAKE256(pub.Bytes(), 64))

@@ -23,8 +23,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// serveKMS makes the ordinary AWS environment one that reaches a fake KMS in which
-// alias/tokens names a key.
+// serveKMS makes the ordinary AWS environment one that reaches a fake KMS in
+// which alias/tokens names a key.
 func serveKMS(t *testing.T) *kmstest.KMS {
 	t.Helper()
 	fake := awsenv.Serve(t)
@@ -151,8 +151,8 @@ func TestAlias(t *testing.T) {
 	}
 }
 
-// TestTelemetry follows one request through its trace: the request, the signing, and
-// the KMS call with its request ID.
+// TestTelemetry follows one request through its trace: the request, the
+// signing, and the KMS call with its request ID.
 func TestTelemetry(t *testing.T) {
 	awsenv.Isolate(t)
 	url, _, stop := start(t, "-otel")
@@ -224,7 +224,8 @@ func TestAllowAnyone(t *testing.T) {
 	}
 }
 
-// A request that will not end does not keep the program, but its status says so.
+// A request that will not end does not keep the program, but its status says
+// so.
 func TestShutdownTimeout(t *testing.T) {
 	fake := serveKMS(t)
 	fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Hang())

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// compare returns how the answer differs from the recorded one, the line "ok" or
-// "no". length is the recorded length of the body, or empty.
+// compare returns how the answer differs from the recorded one, the line "ok"
+// or "no". length is the recorded length of the body, or empty.
 func (r *Row) compare(line, length string) (string, error) {
 	verdict, want, _ := strings.Cut(line, " ")
 	if verdict == "no" {
@@ -156,7 +156,8 @@ func (r *Row) mergeMembers(got, want map[string]any, path string) (any, error) {
 	return merged, nil
 }
 
-// standsFor reports whether a recorded string or placeholder stands for a value.
+// standsFor reports whether a recorded string or placeholder stands for a
+// value.
 func standsFor(want string, got any) bool {
 	text, isText := got.(string)
 	if !strings.HasPrefix(want, "<") {

@@ -1,6 +1,7 @@
 // Package recordings has answers of AWS KMS that are public, and replays them:
-// to the fake of package kmstest, whose answers must be the same, and to KMS, to
-// see whether it still answers so. The head of recordings.txt describes them.
+// to the fake of package kmstest, whose answers must be the same, and to KMS,
+// to see whether it still answers so. The head of recordings.txt describes
+// them.
 package recordings
 
 import (

@@ -52,8 +52,8 @@ type Row struct {
 	target Target
 }
 
-// Replay makes the calls of a recording and compares the answers. It returns the
-// rows that it got to if a call has no answer.
+// Replay makes the calls of a recording and compares the answers. It returns
+// the rows that it got to if a call has no answer.
 func (r *Recording) Replay(ctx context.Context, target Target) ([]Row, error) {
 	p := &player{Recording: r, target: target, values: map[string]string{}}
 	for name, value := range r.vars {

@@ -44,8 +44,8 @@ type Verifier struct {
 	Credentials aws.Credentials
 
 	// AnyCredentials makes Verify accept any access key and session token, so
-	// that Credentials have no effect. Signatures cannot be verified then. Their
-	// form, scope and date still are.
+	// that Credentials have no effect. Signatures cannot be verified then.
+	// Their form, scope and date still are.
 	AnyCredentials bool
 }
 
@@ -146,9 +146,9 @@ func parseAuthorization(h string) (authorization, *smithy.GenericAPIError) {
 	a.accessKey, a.date, a.region, a.service, a.terminator = scope[0], scope[1], scope[2], scope[3], scope[4]
 	a.signedHeaders = strings.Split(params["SignedHeaders"], ";")
 	a.signature = params["Signature"]
-	// Names in upper case or given twice would name a header more than once, and
-	// the canonical request would have its value each time. The code and the
-	// text are not recorded.
+	// Names in upper case or given twice would name a header more than once,
+	// and the canonical request would have its value each time. The code and
+	// the text are not recorded.
 	for i, name := range a.signedHeaders {
 		if strings.ToLower(name) != name || i > 0 && name <= a.signedHeaders[i-1] {
 			return a, refuse("IncompleteSignatureException", "SignedHeaders must have each name once, in lower case and in alphabetical order.")
@@ -216,8 +216,8 @@ func writeCanonicalRequest(to io.Writer, r *http.Request, signedHeaders []string
 }
 
 // writeCanonicalQuery encodes the parameters of a query and writes them sorted
-// by name and value. It does not use url.ParseQuery, which drops some parameters: the
-// signature would not cover them.
+// by name and value. It does not use url.ParseQuery, which drops some
+// parameters: the signature would not cover them.
 func writeCanonicalQuery(w *bufio.Writer, raw string) error {
 	type parameter struct{ name, value string }
 	parameters := make([]parameter, 0, strings.Count(raw, "&")+1)

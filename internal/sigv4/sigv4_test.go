@@ -169,8 +169,9 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestHeaderValues compares canonical headers with the ones that the rule in the
-// IAM User Guide gives: values trimmed, runs of spaces as one, joined by commas.
+// TestHeaderValues compares canonical headers with the ones that the rule in
+// the IAM User Guide gives: values trimmed, runs of spaces as one, joined by
+// commas.
 func TestHeaderValues(t *testing.T) {
 	for _, tt := range []struct {
 		values []string
@@ -268,8 +269,8 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// TestAnyCredentials accepts other credentials, in the Region and at the time of
-// the verifier.
+// TestAnyCredentials accepts other credentials, in the Region and at the time
+// of the verifier.
 func TestAnyCredentials(t *testing.T) {
 	anyone := Verifier{Service: verifier.Service, Region: verifier.Region, AnyCredentials: true}
 	now := time.Now()

@@ -129,7 +129,8 @@
 //
 // The issuers of a ring of multi-Region keys may use package multiregion, so
 // that they go on while a Region is not available. Each Region has its own
-// aliases. [RotateOptions.Regions] makes [Rotate] take each step in all of them:
+// aliases. [RotateOptions.Regions] makes [Rotate] take each step in all of
+// them:
 //
 //   - A step changes nothing unless every Region can be read, is where the step
 //     begins or where it ends, and would not refuse it. The dates that a step

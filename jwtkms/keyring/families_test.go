@@ -515,9 +515,9 @@ func keys(yield func(script) bool) {
 	}
 }
 
-// regionKills: in two Regions, a step is killed before or after any of its calls
-// and taken again, while either Region is not available for a while, or not. The
-// last steps find both Regions.
+// regionKills: in two Regions, a step is killed before or after any of its
+// calls and taken again, while either Region is not available for a while, or
+// not. The last steps find both Regions.
 func regionKills(yield func(script) bool) {
 	for i, ring := range moments {
 		if i%2 == 1 { // those in between are like their neighbours

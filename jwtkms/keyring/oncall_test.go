@@ -37,7 +37,8 @@ func TestRevokeAnotherKey(t *testing.T) {
 		}
 		r.takes(keyring.Revoke, 2, key(other, true))
 
-		// A key that has left the aliases is still one of the ring: its lock says so.
+		// A key that has left the aliases is still one of the ring: its lock
+		// says so.
 		first := r.seen[0]
 		r.takes(keyring.Prepare, 4)
 		time.Sleep(delay + moment)

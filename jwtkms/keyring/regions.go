@@ -42,7 +42,8 @@ func rotateRegions(ctx context.Context, client AdminClient, signing string, step
 	return done, err
 }
 
-// lookEverywhere reads the aliases in all Regions. It fails if none can be read.
+// lookEverywhere reads the aliases in all Regions. It fails if none can be
+// read.
 func lookEverywhere(ctx context.Context, client AdminClient, signing string, opts RotateOptions) (*regions, error) {
 	r := &regions{}
 	limit := regionLimit(opts)
@@ -66,8 +67,8 @@ func lookEverywhere(ctx context.Context, client AdminClient, signing string, opt
 	return r, r.merge(ctx)
 }
 
-// regionLimit is how long a Region may keep a step waiting. One share is left for
-// the Regions that answer.
+// regionLimit is how long a Region may keep a step waiting. One share is left
+// for the Regions that answer.
 func regionLimit(opts RotateOptions) time.Duration {
 	return stepLimit / time.Duration(len(opts.Regions)+2)
 }
@@ -264,8 +265,8 @@ func (r *regions) each(do func(*rotation) error) error {
 	return nil
 }
 
-// A place is how far a Region is: the keys that the aliases name, where an alias
-// that does not exist counts as naming the signing key, and the state.
+// A place is how far a Region is: the keys that the aliases name, where an
+// alias that does not exist counts as naming the signing key, and the state.
 type place struct {
 	signing, next, previous string
 	state                   State
@@ -305,8 +306,8 @@ func leads(step Step, from, to place) bool {
 	return false
 }
 
-// end is the place to which a step leads if it is taken in the Regions that have
-// not taken it. It is false if that does not make all Regions alike.
+// end is the place to which a step leads if it is taken in the Regions that
+// have not taken it. It is false if that does not make all Regions alike.
 func (r *regions) end(step Step) (place, bool) {
 	for _, end := range r.all {
 		if !slices.ContainsFunc(r.all, func(t *rotation) bool {

@@ -9,9 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// revoke revokes a key in every Region in which it can. A Region that fails does
-// not keep it from the others, because this is an emergency. The error names that
-// Region.
+// revoke revokes a key in every Region in which it can. A Region that fails
+// does not keep it from the others, because this is an emergency. The error
+// names that Region.
 func (r *regions) revoke(ctx context.Context, id string) error {
 	if err := revocable(id); err != nil {
 		return err
@@ -76,8 +76,8 @@ func (r *regions) mayRevoke(ctx context.Context, id string) error {
 	return r.all[0].mayRevoke(key, owned)
 }
 
-// revokeHere revokes a key in one Region. The ID of the key that takes its place
-// is needed if it signs.
+// revokeHere revokes a key in one Region. The ID of the key that takes its
+// place is needed if it signs.
 func (t *rotation) revokeHere(ctx context.Context, key *types.KeyMetadata, replacement string) error {
 	list, err := listAliases(ctx, t.client, aws.ToString(key.Arn))
 	if err != nil {
@@ -90,9 +90,9 @@ func (t *rotation) revokeHere(ctx context.Context, key *types.KeyMetadata, repla
 	return t.takeOut(ctx, key, list.revoked, signing)
 }
 
-// align makes the side aliases alike, which a Revoke that could not read a Region
-// may have left different. The alias that was moved last is right. A key that is
-// disabled where it is right is disabled in the other Regions too.
+// align makes the side aliases alike, which a Revoke that could not read a
+// Region may have left different. The alias that was moved last is right. A key
+// that is disabled where it is right is disabled in the other Regions too.
 func (r *regions) align(ctx context.Context) error {
 	for i := range r.all[0].aliases() {
 		last := r.all[0]
@@ -130,8 +130,8 @@ func (r *regions) align(ctx context.Context) error {
 	return nil
 }
 
-// replacement is the ID of the key to sign with in place of the key id, in every
-// Region.
+// replacement is the ID of the key to sign with in place of the key id, in
+// every Region.
 func (r *regions) replacement(ctx context.Context, id string) (string, error) {
 	var candidates []string
 	for _, t := range r.all {
@@ -182,8 +182,8 @@ func (r *regions) replacement(ctx context.Context, id string) (string, error) {
 	return made, err
 }
 
-// canSign reports whether a key can sign in every Region that answers. The error
-// is that of a Region which does not say.
+// canSign reports whether a key can sign in every Region that answers. The
+// error is that of a Region which does not say.
 func (r *regions) canSign(ctx context.Context, id string) (bool, error) {
 	for _, t := range r.all {
 		key, err := t.describe(ctx, id)

@@ -181,8 +181,8 @@ func TestLatestDateOfAnyRegion(t *testing.T) {
 	}
 }
 
-// A Region that refuses a step keeps it from the others, and nothing is reported
-// as done.
+// A Region that refuses a step keeps it from the others, and nothing is
+// reported as done.
 func TestRegionThatRefuses(t *testing.T) {
 	inDuo(t, func(d *duo) {
 		d.takes(keyring.Prepare)

@@ -92,8 +92,8 @@ func (t *rotation) makeRecordedKey(ctx context.Context) (id, lock string, err er
 	return keyID(keyARN), lock, t.point(ctx, alias{name: lock, key: t.signing.key}, keyARN)
 }
 
-// unfinished finds the key of a Prepare that was interrupted, and the lock alias
-// that names it. A lock whose key cannot be used is pointed back.
+// unfinished finds the key of a Prepare that was interrupted, and the lock
+// alias that names it. A lock whose key cannot be used is pointed back.
 func (t *rotation) unfinished(ctx context.Context) (id, lock string, err error) {
 	first := t.signing.name + "-next-" + t.signing.named()
 	for name, n := first, 2; ; n++ {
@@ -204,9 +204,9 @@ func (t *rotation) describe(ctx context.Context, id string) (*types.KeyMetadata,
 	return out.KeyMetadata, nil
 }
 
-// replicateTo makes the replica of a key in another Region, with the description,
-// the key policy and the tags that the key was made with, which KMS does not
-// copy.
+// replicateTo makes the replica of a key in another Region, with the
+// description, the key policy and the tags that the key was made with, which
+// KMS does not copy.
 func (t *rotation) replicateTo(ctx context.Context, other *rotation, id string) error {
 	region := other.region()
 	return t.do("replicate "+id+" to "+region, func() error {

@@ -150,8 +150,8 @@ func (t *rotation) replacement(ctx context.Context) (keyARN string, err error) {
 }
 
 // announceNext points the next alias to a new key, unless it has a use. The new
-// key must be named before the old one is marked, or an issuer that refreshes in
-// between would be left without a key.
+// key must be named before the old one is marked, or an issuer that refreshes
+// in between would be left without a key.
 func (t *rotation) announceNext(ctx context.Context, keyARN string) error {
 	if t.next.key != nil && !t.next.is(t.signing) {
 		return nil

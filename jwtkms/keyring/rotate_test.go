@@ -369,8 +369,8 @@ func TestRotateForce(t *testing.T) {
 	}
 }
 
-// A key of a type that makes verifiers refuse the whole JWKS wants Force, unless
-// the verifiers know that type already.
+// A key of a type that makes verifiers refuse the whole JWKS wants Force,
+// unless the verifiers know that type already.
 func TestRotateUnknownKeyType(t *testing.T) {
 	spec := func(spec types.KeySpec) func(*keyring.RotateOptions) {
 		return func(o *keyring.RotateOptions) {

@@ -159,11 +159,12 @@ type RotateOptions struct {
 //
 // Every step needs kms:DescribeKey, kms:ListAliases, and kms:Sign for dry runs.
 // Changes need kms:CreateKey, kms:TagResource, kms:CreateAlias, kms:UpdateAlias
-// and kms:DisableKey, and kms:ReplicateKey in several Regions. Rotate also creates two kinds of aliases that it never
-// moves. One is named like the signing alias with -next- and a key ID appended,
-// and keeps two steps from making a key at once. The other has -revoked- and a
-// key ID appended, and marks that key as revoked. Do not delete it. The
-// permission kms:CreateAlias must include both.
+// and kms:DisableKey, and kms:ReplicateKey in several Regions. Rotate also
+// creates two kinds of aliases that it never moves. One is named like the
+// signing alias with -next- and a key ID appended, and keeps two steps from
+// making a key at once. The other has -revoked- and a key ID appended, and
+// marks that key as revoked. Do not delete it. The permission kms:CreateAlias
+// must include both.
 func Rotate(ctx context.Context, client AdminClient, signing string, step Step, optFns ...func(*RotateOptions)) ([]string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, stepLimit, fmt.Errorf("a step may take %v", stepLimit))
 	defer cancel()

@@ -89,8 +89,8 @@ type InspectClient interface {
 // also makes ListKeys calls, a ListResourceTags call for each key of the
 // account in the Region, and up to two more calls for each key that was made
 // for the ring. Each of these operations needs its permission. With
-// [RotateOptions.Regions] it makes these calls in every Region, except those for
-// leftovers, which it looks for in the Region of client.
+// [RotateOptions.Regions] it makes these calls in every Region, except those
+// for leftovers, which it looks for in the Region of client.
 func Inspect(ctx context.Context, client InspectClient, signing string, optFns ...func(*RotateOptions)) (Status, error) {
 	if isNil(client) {
 		return Status{}, fmt.Errorf("keyring: inspect %s: the client is nil", signing)

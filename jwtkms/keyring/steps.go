@@ -32,8 +32,8 @@ func (t *rotation) prepare(ctx context.Context) error {
 	return t.point(ctx, t.next, keyARN)
 }
 
-// sameSpec refuses to take a key that is prepared for one of another spec, which
-// the caller would then promote.
+// sameSpec refuses to take a key that is prepared for one of another spec,
+// which the caller would then promote.
 func (t *rotation) sameSpec() error {
 	if t.opts.NewKey == nil || t.opts.NewKey.KeySpec == "" || t.opts.NewKey.KeySpec == t.next.key.KeySpec {
 		return nil
@@ -68,8 +68,8 @@ func (t *rotation) preparable() error {
 	return t.known()
 }
 
-// makePrevious makes the previous alias, so that Promote need not make it, which
-// issuers may see later than the signing alias that it moves.
+// makePrevious makes the previous alias, so that Promote need not make it,
+// which issuers may see later than the signing alias that it moves.
 func (t *rotation) makePrevious(ctx context.Context) error {
 	if t.previous.key != nil {
 		return nil

@@ -42,8 +42,8 @@ type Timing struct {
 	Slack time.Duration
 }
 
-// stepLimit is how long a step of a rotation may take. A step stops itself after
-// that, so that the next one can rely on it.
+// stepLimit is how long a step of a rotation may take. A step stops itself
+// after that, so that the next one can rely on it.
 const stepLimit = 30 * time.Second
 
 // complete replaces zeros by defaults.
@@ -91,8 +91,8 @@ func (t *Timing) settle() time.Duration {
 // on.
 func (t *Timing) hold() time.Duration { return t.settle() + t.MaxLifetime }
 
-// window keeps steps apart that must not meet: after it, everybody sees what a step
-// has written, and a step that was under way has ended.
+// window keeps steps apart that must not meet: after it, everybody sees what a
+// step has written, and a step that was under way has ended.
 func (t *Timing) window() time.Duration {
 	if t.PropagationDelay == 0 {
 		return 0

@@ -248,10 +248,10 @@ func TestSignPayloadErrors(t *testing.T) {
 	})
 }
 
-// FuzzSignPayload signs foreign bytes. They must not make it panic. A token that
-// it makes has the payload byte for byte, and is not accepted once MaxLifetime is
-// over, by none of the ways in which golang-jwt reads claims. Bytes that are
-// refused cost no call.
+// FuzzSignPayload signs foreign bytes. They must not make it panic. A token
+// that it makes has the payload byte for byte, and is not accepted once
+// MaxLifetime is over, by none of the ways in which golang-jwt reads claims.
+// Bytes that are refused cost no call.
 func FuzzSignPayload(f *testing.F) {
 	fake := kmstest.New()
 	key := fake.AddKey(types.KeySpecEccNistEdwards25519)

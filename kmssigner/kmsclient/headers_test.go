@@ -34,8 +34,8 @@ var endless = map[string][2]string{
 	"headers of an error": {"HTTP/1.1 400 Bad Request\r\n", "X-Amzn-Other: " + strings.Repeat("x", 100) + "\r\n"},
 }
 
-// TestEndlessHeaders has an endpoint send headers without an end, at each attempt
-// of a client of NewHTTP. Little is read of them and the call fails.
+// TestEndlessHeaders has an endpoint send headers without an end, at each
+// attempt of a client of NewHTTP. Little is read of them and the call fails.
 func TestEndlessHeaders(t *testing.T) {
 	for name, parts := range endless {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -117,8 +117,8 @@ func TestLargeHeadersHTTP2(t *testing.T) {
 func TestLargestHeaders(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
-		// The SDK closes its request when the answer begins, and net/http drops a
-		// connection on which it has not finished the request by then.
+		// The SDK closes its request when the answer begins, and net/http drops
+		// a connection on which it has not finished the request by then.
 		time.Sleep(time.Millisecond)
 		w.Header().Set("X-Amzn-Other", strings.Repeat("x", 60<<10))
 		io.WriteString(w, "{}")

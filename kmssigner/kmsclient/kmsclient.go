@@ -68,10 +68,10 @@ const maxHeaders = 64 << 10
 // given to [Limit]. The SDK's default client keeps 10 idle connections to a
 // host. If 128 calls over HTTP/1.1 end together it closes 118 connections, and
 // the next 118 calls each start with a new TCP connection and TLS handshake.
-// NewHTTP(128) keeps nearly all of them; docs/benchmarks.md has what that saves.
-// The idle connections make no difference if there are at most 10 calls at
-// once, or over HTTP/2, where one connection carries many calls. The limit on
-// headers always applies. If concurrency is less than 10 the result keeps 10
+// NewHTTP(128) keeps nearly all of them; docs/benchmarks.md has what that
+// saves. The idle connections make no difference if there are at most 10 calls
+// at once, or over HTTP/2, where one connection carries many calls. The limit
+// on headers always applies. If concurrency is less than 10 the result keeps 10
 // idle connections.
 //
 // Idle connections are closed after 90 seconds, so a concurrency that is too

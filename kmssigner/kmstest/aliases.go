@@ -20,7 +20,8 @@ type alias struct {
 // maxAliases is the quota of aliases of a key.
 const maxAliases = 50
 
-// checkAlias checks what KMS demands of an alias name besides the service model.
+// checkAlias checks what KMS demands of an alias name besides the service
+// model.
 func checkAlias(name *string) error {
 	rest, ok := strings.CutPrefix(*name, "alias/")
 	switch {

@@ -22,10 +22,11 @@ const maxMessage = 4096
 // have none, or are of an enum.
 //
 // The source is the model that the SDKs are made from, as botocore publishes it
-// (data/kms/2014-11-01/service-2.json), with three exceptions. The documentation
-// of the SDK has Message from 0 bytes, but recordings have the limits of the
-// model. The pattern of KeyId is from a recording. The members of grants to
-// service principals are newer than that model, so theirs are a guess.
+// (data/kms/2014-11-01/service-2.json), with three exceptions. The
+// documentation of the SDK has Message from 0 bytes, but recordings have the
+// limits of the model. The pattern of KeyId is from a recording. The members of
+// grants to service principals are newer than that model, so theirs are a
+// guess.
 var constraints = map[string]constraint{
 	"AliasName":                {1, 256, like(`^[a-zA-Z0-9:/_-]+$`)},
 	"AttestationDocument":      {1, 262144, nil},

@@ -34,7 +34,8 @@ import (
 //     HMAC_384 or HMAC_512
 //
 // The usage of the key is SIGN_VERIFY or GENERATE_VERIFY_MAC. AddPrivateKey
-// copies a []byte and an ed25519.PrivateKey, and keeps private itself otherwise.
+// copies a []byte and an ed25519.PrivateKey, and keeps private itself
+// otherwise.
 //
 // id is a lower-case UUID, or "mrk-" and 32 lower-case hexadecimal digits for a
 // multi-Region primary key. If id is empty, AddPrivateKey derives a UUID from

@@ -16,8 +16,8 @@ import (
 )
 
 // full reports whether tests run in their full scope, which is slow. It is a
-// function, because the go command does not see what an initializer reads of the
-// environment, and would use a cached result.
+// function, because the go command does not see what an initializer reads of
+// the environment, and would use a cached result.
 func full() bool { return os.Getenv("KMSSIGN_FULL") == "1" }
 
 // api has all operations of the fake.

@@ -176,8 +176,8 @@ func (key *key) unwrap(in *kms.ImportKeyMaterialInput) ([]byte, error) {
 }
 
 // importable returns the material that secret is: 32 bytes for a symmetric
-// encryption key, as many as the hash has for an HMAC key, and PKCS #8 for a key
-// on an elliptic curve.
+// encryption key, as many as the hash has for an HMAC key, and PKCS #8 for a
+// key on an elliptic curve.
 func (key *key) importable(secret []byte) (material, error) {
 	wrong := func(format string, args ...any) (material, error) {
 		return nil, unrecorded("IncorrectKeyMaterialException", format, args...)
@@ -219,8 +219,8 @@ func (key *key) sameAsBefore(in *kms.ImportKeyMaterialInput, fingerprint []byte)
 }
 
 // materialID returns the ID of the material of a symmetric encryption key, or
-// nil if it has had none. The ID of the fake has the form of that of KMS, and is
-// the same for a key and its replicas. Other keys have no ID.
+// nil if it has had none. The ID of the fake has the form of that of KMS, and
+// is the same for a key and its replicas. Other keys have no ID.
 func (key *key) materialID() *string {
 	if key.keySpec != types.KeySpecSymmetricDefault || key.origin == types.OriginTypeExternal && key.Import.Fingerprint == nil {
 		return nil

@@ -48,9 +48,9 @@
 // Error codes, texts and the order of checks follow public recordings of KMS.
 // Where there is no recording, they follow the documentation and the service
 // model of AWS. In the source, unrecorded marks the answers that no recording
-// shows. Where the recordings and the documentation differ, the fake follows the
-// recordings, and a field of [Options] selects the documented behavior. A test
-// compares the fake with the recordings, row by row.
+// shows. Where the recordings and the documentation differ, the fake follows
+// the recordings, and a field of [Options] selects the documented behavior. A
+// test compares the fake with the recordings, row by row.
 //
 // An operation checks the form of the request before it looks up the key. A
 // cryptographic operation then checks the usage of the key, its state, the

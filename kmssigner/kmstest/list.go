@@ -32,8 +32,8 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 const markerPrefix = "after "
 
 // page returns a page of a sorted list of names. usual is the number of names
-// on a page by default, and most the number that a page has at most. The service
-// model permits limits up to 1000, and the documentation fewer for most
+// on a page by default, and most the number that a page has at most. The
+// service model permits limits up to 1000, and the documentation fewer for most
 // operations. That KMS then answers with fewer, and not with an error, is not
 // recorded. A marker holds the last name of the previous page, so that names
 // that are added or deleted between two calls do not shift the pages.

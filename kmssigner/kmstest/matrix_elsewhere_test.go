@@ -17,8 +17,8 @@ import (
 
 // TestMatrixElsewhere counts the rows of matrix that another emulator answers
 // in the same way: of calls that KMS accepts, of those that it refuses, and of
-// all. It does not judge signatures. It needs the URL of one, whose state it changes, and asserts
-// nothing:
+// all. It does not judge signatures. It needs the URL of one, whose state it
+// changes, and asserts nothing:
 //
 //	KMSTEST_ENDPOINT=http://127.0.0.1:5000 go test -run TestMatrixElsewhere -v ./kmssigner/kmstest
 func TestMatrixElsewhere(t *testing.T) {

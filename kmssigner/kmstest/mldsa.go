@@ -28,8 +28,8 @@ type mldsaKey struct {
 
 	// made holds fingerprints of the last maxMade signatures that the key has
 	// made. Package mldsa cannot verify a signature of a mu, but only this key
-	// can make one. After that many signatures, and after a restart with a state
-	// file, Verify with EXTERNAL_MU does not know a signature any more.
+	// can make one. After that many signatures, and after a restart with a
+	// state file, Verify with EXTERNAL_MU does not know a signature any more.
 	mu    sync.Mutex
 	made  map[[sha256.Size]byte]bool
 	order [][sha256.Size]byte // the keys of made, a ring that begins at next

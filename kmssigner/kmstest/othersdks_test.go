@@ -11,8 +11,8 @@ import (
 )
 
 // The tests in this file need programs that Go does not bring: Node.js with
-// @aws-sdk/client-kms below $NODE_MODULES, the AWS CLI, openssl, and $PYTHON with
-// boto3. The script .ci/othersdks installs them and runs the tests.
+// @aws-sdk/client-kms below $NODE_MODULES, the AWS CLI, openssl, and $PYTHON
+// with boto3. The script .ci/othersdks installs them and runs the tests.
 
 // TestPrograms drives a server with the SDKs for JavaScript and Python and with
 // the AWS CLI.
@@ -49,8 +49,9 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// TestServiceModel compares the table of constraints with the service model that
-// botocore has. Members and patterns that are newer than it are not compared.
+// TestServiceModel compares the table of constraints with the service model
+// that botocore has. Members and patterns that are newer than it are not
+// compared.
 func TestServiceModel(t *testing.T) {
 	out, err := exec.Command(os.Getenv("PYTHON"), "-c", `import botocore.session, json
 print(json.dumps(botocore.session.get_session().get_service_model("kms")._service_description))`).Output()

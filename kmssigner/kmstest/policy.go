@@ -115,8 +115,8 @@ type statement struct {
 // principal, which KMS shows after it is deleted.
 var principalForm = regexp.MustCompile(`^(?:\*|[0-9]{12}|arn:[^:]+:iam::[0-9]{12}:(?:root|(?:user|role)/.+)|arn:[^:]+:sts::[0-9]{12}:(?:assumed-role|federated-user)/.+|A[A-Z0-9]{15,})$`)
 
-// owns reports whether an AWS principal can be one of the account of k. The fake
-// does not know which of them makes a call.
+// owns reports whether an AWS principal can be one of the account of k. The
+// fake does not know which of them makes a call.
 func (k *KMS) owns(principal string) bool {
 	return principal == "*" || principal == k.opts.AccountID || strings.Contains(principal, "::"+k.opts.AccountID+":")
 }

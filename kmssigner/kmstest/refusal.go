@@ -13,8 +13,8 @@ type refusal struct {
 	message string // empty if the error has no text
 }
 
-// refuse returns an error whose code and text public recordings show. A text that
-// begins with "kmstest:" is one of the fake's own.
+// refuse returns an error whose code and text public recordings show. A text
+// that begins with "kmstest:" is one of the fake's own.
 func refuse(code, format string, args ...any) *refusal {
 	return &refusal{code, fmt.Sprintf(format, args...)}
 }

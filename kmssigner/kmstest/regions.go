@@ -33,8 +33,8 @@ func (k *KMS) Region(name string) *KMS {
 // Regions.
 const maxServedRegions = 100
 
-// served returns name if requests may be for that Region, and otherwise the name
-// of the Region of k.
+// served returns name if requests may be for that Region, and otherwise the
+// name of the Region of k.
 func (k *KMS) served(name string) string {
 	if k.checkRegion(name) != nil {
 		return k.opts.Region

@@ -94,8 +94,8 @@ func (k *KMS) replicateKey(in *kms.ReplicateKeyInput) (*kms.ReplicateKeyOutput, 
 }
 
 // updatePrimaryRegion makes a replica the primary key. In KMS the two keys are
-// Updating for some seconds. Here the change is made at once. The text for a key
-// that is not a primary key is that of ReplicateKey.
+// Updating for some seconds. Here the change is made at once. The text for a
+// key that is not a primary key is that of ReplicateKey.
 func (k *KMS) updatePrimaryRegion(in *kms.UpdatePrimaryRegionInput) error {
 	return k.change("UpdatePrimaryRegion", in.KeyId, func(key *key) error {
 		m := key.multi

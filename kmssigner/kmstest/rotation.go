@@ -9,8 +9,9 @@ import (
 // usualRotation is the number of days between rotations by default.
 const usualRotation = 365
 
-// getKeyRotationStatus answers false for keys that KMS cannot rotate, except for
-// keys of origin EXTERNAL, whose recorded answer is an error in every state.
+// getKeyRotationStatus answers false for keys that KMS cannot rotate, except
+// for keys of origin EXTERNAL, whose recorded answer is an error in every
+// state.
 func (k *KMS) getKeyRotationStatus(in *kms.GetKeyRotationStatusInput) (*kms.GetKeyRotationStatusOutput, error) {
 	var out *kms.GetKeyRotationStatusOutput
 	err := k.change("GetKeyRotationStatus", in.KeyId, func(key *key) error {
@@ -53,9 +54,9 @@ func (k *KMS) disableKeyRotation(in *kms.DisableKeyRotationInput) error {
 	return k.changeRotation("DisableKeyRotation", in.KeyId, func(r *rotation) { *r = rotation{} })
 }
 
-// changeRotation changes the rotation of a key. Recordings have its state before
-// its origin and its spec. For a key that is not symmetric, the error has no
-// text.
+// changeRotation changes the rotation of a key. Recordings have its state
+// before its origin and its spec. For a key that is not symmetric, the error
+// has no text.
 func (k *KMS) changeRotation(operation string, id *string, f func(*rotation)) error {
 	return k.change(operation, id, func(key *key) error {
 		switch {

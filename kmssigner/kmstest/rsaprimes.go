@@ -100,8 +100,8 @@ func nextPair(bits int) (i, j int, ok bool) {
 	return i, (i + 1 + c/n) % n, true
 }
 
-// testRSAKey returns a key whose modulus the process has neither used nor loaded
-// before.
+// testRSAKey returns a key whose modulus the process has neither used nor
+// loaded before.
 func testRSAKey(bits int) (*rsa.PrivateKey, error) {
 	i, j, ok := nextPair(bits)
 	if !ok {

@@ -131,7 +131,8 @@ func TestTerraform(t *testing.T) {
 			t.Errorf("the alias names %s", target())
 		}
 
-		// Destroy, in the order of the dependencies, and wait until all is gone.
+		// Destroy, in the order of the dependencies, and wait until all is
+		// gone.
 		must[kms.RevokeGrantOutput](t)(f.RevokeGrant(ctx, &kms.RevokeGrantInput{KeyId: id, GrantId: granted.GrantId}))
 		if grants() != 0 {
 			t.Errorf("%d grants", grants())

@@ -21,8 +21,8 @@ import (
 // Server serves a [KMS] by the protocol of KMS, AWS JSON 1.1, over HTTP on the
 // loopback interface. It accepts requests that are signed with the credentials
 // of the KMS, for any Region of its partition, at most five minutes before or
-// after the time of the server. A request goes to the KMS of the Region that its
-// signature names, as [KMS.Region] returns it.
+// after the time of the server. A request goes to the KMS of the Region that
+// its signature names, as [KMS.Region] returns it.
 //
 // A Server is safe for concurrent use.
 type Server struct {

@@ -119,8 +119,8 @@ func TestStateOfEverySpec(t *testing.T) {
 	}
 }
 
-// TestStateHasEveryField fails for a field of a key that nobody saves. Add it to
-// savedKey, save and load, and to this list.
+// TestStateHasEveryField fails for a field of a key that nobody saves. Add it
+// to savedKey, save and load, and to this list.
 func TestStateHasEveryField(t *testing.T) {
 	for fields, saved := range map[reflect.Type]string{
 		reflect.TypeFor[key]():         "id arn keySpec spec usage material created details multi origin tags state deletion window",
@@ -308,9 +308,9 @@ func TestStateUnwritable(t *testing.T) {
 	}
 }
 
-// TestStateUnsynced makes the last step of a write fail, after which the file may
-// have either state. The next call writes the state that it answers with, even
-// if that is the one before.
+// TestStateUnsynced makes the last step of a write fail, after which the file
+// may have either state. The next call writes the state that it answers with,
+// even if that is the one before.
 func TestStateUnsynced(t *testing.T) {
 	k := open(t, stateOf(t))
 	f := fake{k, k, t}

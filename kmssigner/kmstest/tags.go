@@ -32,8 +32,8 @@ func tagged(old map[string]string, tags []types.Tag) (map[string]string, error) 
 	return all, nil
 }
 
-// checkTags checks what KMS demands of tags besides the service model. The order
-// of the checks is not recorded.
+// checkTags checks what KMS demands of tags besides the service model. The
+// order of the checks is not recorded.
 func checkTags(tags []types.Tag) error {
 	seen := map[string]bool{}
 	for _, tag := range tags {

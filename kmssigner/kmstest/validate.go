@@ -43,8 +43,8 @@ func (v violations) err() error {
 	return refuse("ValidationException", "%d validation %s detected: %s", len(v), errs, strings.Join(v, "; "))
 }
 
-// members checks the members of a struct of the SDK in alphabetical order. Their
-// names in the texts begin with prefix.
+// members checks the members of a struct of the SDK in alphabetical order.
+// Their names in the texts begin with prefix.
 func (v *violations) members(prefix string, s reflect.Value, required, empty []string) {
 	var names []string
 	for i := range s.NumField() {

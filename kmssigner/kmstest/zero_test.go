@@ -11,8 +11,8 @@ import (
 	"github.com/kmssign/kmssign/kmssigner/kmstest"
 )
 
-// TestZeroKMS makes each call of the SDK on a nil and on a zero KMS. They return
-// errors and do not panic.
+// TestZeroKMS makes each call of the SDK on a nil and on a zero KMS. They
+// return errors and do not panic.
 func TestZeroKMS(t *testing.T) {
 	for name, k := range map[string]*kmstest.KMS{"nil": nil, "zero": {}} {
 		calls := 0

@@ -76,7 +76,8 @@ func (w *world) client(t testing.TB, optFns ...func(*multiregion.Options)) *mult
 	return c
 }
 
-// threeRegions replicates the key to a third Region, and returns a client for all.
+// threeRegions replicates the key to a third Region, and returns a client for
+// all.
 func (w *world) threeRegions(t testing.TB, optFns ...func(*multiregion.Options)) (*multiregion.Client, *kmstest.KMS) {
 	t.Helper()
 	third := w.a.Region("eu-north-1")

@@ -52,8 +52,8 @@ func TestRefusalDoesNotWait(t *testing.T) {
 	})
 }
 
-// TestLastResort checks that a Region that is passed over gets AttemptTimeout at
-// most, even if it is the last.
+// TestLastResort checks that a Region that is passed over gets AttemptTimeout
+// at most, even if it is the last.
 func TestLastResort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ecWorld(t)

@@ -57,8 +57,8 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// TestWireFaults signs with many goroutines over the SDK's client and HTTP, on a
-// fake clock, while one Region after the other fails in every way. Nothing is
+// TestWireFaults signs with many goroutines over the SDK's client and HTTP, on
+// a fake clock, while one Region after the other fails in every way. Nothing is
 // left running at the end, or the bubble would not end.
 func TestWireFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -36,8 +36,8 @@ func (f *Flags) PositiveVar(p *time.Duration, name string, value time.Duration, 
 
 // Parse reads args, which must be flags only. For -h it writes the help to
 // standard output and returns flag.ErrHelp. Its other errors are errors of
-// [Usage]. It refuses an empty text for a flag that is empty by default, so that
-// -key "$KEY" does not silently mean the default where KEY is unset.
+// [Usage]. It refuses an empty text for a flag that is empty by default, so
+// that -key "$KEY" does not silently mean the default where KEY is unset.
 func (f *Flags) Parse(args []string) error {
 	if err := f.FlagSet.Parse(args); errors.Is(err, flag.ErrHelp) {
 		f.help()

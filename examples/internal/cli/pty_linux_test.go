@@ -68,8 +68,8 @@ func resize(t *testing.T, terminal *os.File, columns int) {
 	}
 }
 
-// A line of progress is cut to one column less than the terminal has, as wide as
-// the terminal is at the time.
+// A line of progress is cut to one column less than the terminal has, as wide
+// as the terminal is at the time.
 func TestProgress(t *testing.T) {
 	t.Setenv("TERM", "xterm")
 	terminal, read := pty(t, 20)

@@ -81,8 +81,9 @@ func TestFormRefusals(t *testing.T) {
 	}
 }
 
-// TestOAuth2Client has an OAuth 2.0 client that is not ours fetch tokens, with its
-// credentials in both places, from the token endpoint that the metadata names.
+// TestOAuth2Client has an OAuth 2.0 client that is not ours fetch tokens, with
+// its credentials in both places, from the token endpoint that the metadata
+// names.
 func TestOAuth2Client(t *testing.T) {
 	f := newFixture(t, types.KeySpecEccNistP256, func(o *service.Options) {
 		o.Authorize = func(r *http.Request, claims map[string]any) error {
@@ -135,7 +136,8 @@ func TestOAuth2Client(t *testing.T) {
 	}
 }
 
-// The metadata is where RFC 8414 section 3.1 wants it, for an issuer with a path too.
+// The metadata is where RFC 8414 section 3.1 wants it, for an issuer with a
+// path too.
 func TestMetadata(t *testing.T) {
 	for issuer, path := range map[string]string{
 		"https://issuer.example":         "/.well-known/oauth-authorization-server",

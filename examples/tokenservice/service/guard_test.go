@@ -9,7 +9,8 @@ import (
 	"github.com/kmssign/kmssign/examples/tokenservice/service"
 )
 
-// Only known names address the service, so that no web page can by DNS rebinding.
+// Only known names address the service, so that no web page can by DNS
+// rebinding.
 func TestHosts(t *testing.T) {
 	f := newFixture(t, types.KeySpecEccNistP256, func(o *service.Options) { o.Hosts = []string{"Tokens.internal", "other.internal:8080"} })
 	for host, good := range map[string]bool{

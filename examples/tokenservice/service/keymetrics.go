@@ -45,8 +45,8 @@ func (s *Service) startKeys() {
 	k.update(s.ring.Keys(), now, true)
 }
 
-// update adds new keys and removes unpublished ones. The caller holds mu, unless
-// no other goroutine can use k.
+// update adds new keys and removes unpublished ones. The caller holds mu,
+// unless no other goroutine can use k.
 func (k *keyMetrics) update(published []keyring.Key, now time.Time, atStart bool) {
 	seen := make(map[string]sighting, len(published))
 	for _, key := range published {

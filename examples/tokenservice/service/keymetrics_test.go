@@ -186,8 +186,8 @@ func TestKeyMetricsRevoked(t *testing.T) {
 	})
 }
 
-// Every metric that the alerts in the page use is in /metrics, with the label that
-// they select.
+// Every metric that the alerts in the page use is in /metrics, with the label
+// that they select.
 func TestAlerts(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/rotation.md")
 	if err != nil {

@@ -171,8 +171,8 @@ func (f *fixture) refuses(t *testing.T, w *httptest.ResponseRecorder, status int
 	}
 }
 
-// What the service answers over HTTP, two JOSE libraries verify with nothing but the
-// issuer's URL.
+// What the service answers over HTTP, two JOSE libraries verify with nothing
+// but the issuer's URL.
 func TestToken(t *testing.T) {
 	for spec, alg := range map[types.KeySpec]string{
 		types.KeySpecEccNistP256:         "ES256",
@@ -616,8 +616,8 @@ func TestHealthLimited(t *testing.T) {
 		remove()
 		time.Sleep(10 * time.Second)
 
-		// One that hangs is not. Who asked first may have gone: it is checked to the
-		// end.
+		// One that hangs is not. Who asked first may have gone: it is checked
+		// to the end.
 		f.fake.Inject(kmstest.Match{Operation: "Sign"}, kmstest.Hang())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -633,8 +633,8 @@ func TestHealthLimited(t *testing.T) {
 	})
 }
 
-// A rotation to another kind of key, by the clock, while tokens are issued and verified
-// by one who keeps the keys for as long as allowed.
+// A rotation to another kind of key, by the clock, while tokens are issued and
+// verified by one who keeps the keys for as long as allowed.
 func TestRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, types.KeySpecEccNistP256)
@@ -768,7 +768,8 @@ func (g *gate) Sign(ctx context.Context, in *kms.SignInput, optFns ...func(*kms.
 	}
 }
 
-// serving runs Serve on a network in the test's bubble, with a request under way.
+// serving runs Serve on a network in the test's bubble, with a request under
+// way.
 func serving(t *testing.T, optFns ...func(*service.Options)) (g *gate, network *pipenet.Listener, answer chan string, stop func(), served chan error) {
 	t.Helper()
 	fake := kmstest.New()
@@ -968,7 +969,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// No input makes the service fail, and no claim comes through that is not allowed.
+// No input makes the service fail, and no claim comes through that is not
+// allowed.
 func FuzzToken(f *testing.F) {
 	for _, seed := range []string{alice, "", "{}", "null", `{"sub":"a","aud":["b"]}`, `{"sub":"a","scope":{"a":[1e999,{}]}}`, `{"sub":"\ud800"}`, strings.Repeat("[", 20000), `{"sub":"a","scope":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + "}"} {
 		f.Add("application/json", []byte(seed))

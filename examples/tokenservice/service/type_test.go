@@ -30,8 +30,8 @@ const (
 	clientJSON = `{"sub":"alice","client_id":"app","aud":"https://api.example","scope":"read"}`
 )
 
-// An access token has what RFC 9068 section 4 makes a resource server check. Two
-// JOSE libraries verify it.
+// An access token has what RFC 9068 section 4 makes a resource server check.
+// Two JOSE libraries verify it.
 func TestAccessToken(t *testing.T) {
 	for _, spec := range []types.KeySpec{types.KeySpecRsa2048, types.KeySpecEccNistP256} {
 		f := newFixture(t, spec)

@@ -72,8 +72,8 @@ func checkKeys(keys []keyFlag, state bool) error {
 	return nil
 }
 
-// makeKey makes or takes the key of a -key, unless the state of fake has it, and
-// returns its description.
+// makeKey makes or takes the key of a -key, unless the state of fake has it,
+// and returns its description.
 func makeKey(ctx context.Context, fake *kmstest.KMS, k keyFlag) (*types.KeyMetadata, error) {
 	current, err := find(ctx, fake, k.alias)
 	if err != nil {

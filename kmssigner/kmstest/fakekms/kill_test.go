@@ -18,8 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// writer is a client that changes the state without pause. It counts in a tag of
-// its key, moves an alias between two keys and creates keys.
+// writer is a client that changes the state without pause. It counts in a tag
+// of its key, moves an alias between two keys and creates keys.
 type writer struct {
 	name    string
 	keys    []string // two keys that it has from the start, and all others that it was told of

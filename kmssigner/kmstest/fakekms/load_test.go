@@ -23,9 +23,9 @@ import (
 //
 //	FAKEKMS_CALLS=5000000 go test -run TestLoad -v -timeout 2h ./kmssigner/kmstest/fakekms
 //
-// The calls are among them made-up operations, requests with large messages that
-// are refused, and signatures. They do not change the state, because keys that
-// clients make are theirs to delete.
+// The calls are among them made-up operations, requests with large messages
+// that are refused, and signatures. They do not change the state, because keys
+// that clients make are theirs to delete.
 func TestLoad(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the memory of a process is read from /proc")
@@ -186,8 +186,8 @@ func spawn(t *testing.T, args ...string) *process {
 	return spawnCommand(t, cmd, strings.Count(strings.Join(args, " "), "-key "))
 }
 
-// spawnCommand starts a command that runs the program with a number of -key, and
-// kills it when the test ends.
+// spawnCommand starts a command that runs the program with a number of -key,
+// and kills it when the test ends.
 func spawnCommand(t *testing.T, cmd *exec.Cmd, keys int) *process {
 	t.Helper()
 	p := &process{cmd: cmd}

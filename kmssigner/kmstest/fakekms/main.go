@@ -1,6 +1,6 @@
-// Fakekms serves a fake AWS KMS over HTTP, for development and tests of programs
-// in any language that sign with KMS. It makes real keys and real signatures,
-// and refuses what KMS refuses, as package kmstest describes.
+// Fakekms serves a fake AWS KMS over HTTP, for development and tests of
+// programs in any language that sign with KMS. It makes real keys and real
+// signatures, and refuses what KMS refuses, as package kmstest describes.
 //
 //	go run github.com/kmssign/kmssign/kmssigner/kmstest/fakekms@latest -key alias/jwt=ECC_NIST_P256
 //
@@ -16,8 +16,8 @@
 //	-key alias/jwt=jwt.pem,id=1234abcd-12ab-34cd-56ef-1234567890ab
 //
 // The file has a private key in PKCS #8, of any spec that signs, or the raw
-// bytes of an HMAC key. Without id, the key ID is derived from the key, so it is
-// the same at each start.
+// bytes of an HMAC key. Without id, the key ID is derived from the key, so it
+// is the same at each start.
 //
 // # State
 //

@@ -32,8 +32,8 @@ import (
 )
 
 // full reports whether tests run in their full scope, which is slow. It is a
-// function, because the go command does not see what an initializer reads of the
-// environment, and would use a cached result.
+// function, because the go command does not see what an initializer reads of
+// the environment, and would use a cached result.
 func full() bool { return os.Getenv("KMSSIGN_FULL") == "1" }
 
 // TestMain runs the program itself if a test of this file started it.
@@ -197,7 +197,8 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestRegions reaches a replica, and a Region that has nothing, on the one port.
+// TestRegions reaches a replica, and a Region that has nothing, on the one
+// port.
 func TestRegions(t *testing.T) {
 	p := start(t)
 	out, err := p.client("us-east-1").CreateKey(t.Context(), &kms.CreateKeyInput{KeySpec: "ECC_NIST_P256", KeyUsage: "SIGN_VERIFY", MultiRegion: aws.Bool(true)})
@@ -513,8 +514,8 @@ func TestClosedNetwork(t *testing.T) {
 	sign(t, p.client(""), "alias/jwt", es256)
 }
 
-// TestDocs starts the program as docs/fake.md does in docker-compose, apart from
-// the address and the place of the state.
+// TestDocs starts the program as docs/fake.md does in docker-compose, apart
+// from the address and the place of the state.
 func TestDocs(t *testing.T) {
 	docs, err := os.ReadFile("../../../docs/fake.md")
 	if err != nil {

@@ -125,8 +125,8 @@ func quote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// withHealth answers GET / and GET /health. A fake of KMS answers them with 400,
-// as KMS does.
+// withHealth answers GET / and GET /health. A fake of KMS answers them with
+// 400, as KMS does.
 func withHealth(fake http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if (r.Method == http.MethodGet || r.Method == http.MethodHead) && (r.URL.Path == "/" || r.URL.Path == "/health") {

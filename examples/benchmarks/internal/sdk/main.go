@@ -1,5 +1,6 @@
-// Command sdk signs with the SDK's client alone. It is one of the programs whose size and start are compared.
-// Its arguments are the URL of a KMS and a key.
+// Command sdk signs with the SDK's client alone. It is one of the programs
+// whose size and start are compared. Its arguments are the URL of a KMS and a
+// key.
 package main
 
 import (

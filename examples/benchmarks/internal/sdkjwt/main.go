@@ -1,5 +1,6 @@
-// Command sdkjwt issues a token with the SDK's client and golang-jwt. It is one of the programs whose size and start are compared.
-// Its arguments are the URL of a KMS and a key.
+// Command sdkjwt issues a token with the SDK's client and golang-jwt. It is one
+// of the programs whose size and start are compared. Its arguments are the URL
+// of a KMS and a key.
 package main
 
 import (

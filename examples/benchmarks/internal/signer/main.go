@@ -1,5 +1,5 @@
-// Command signer signs with a kmssigner.Signer. It is one of the programs whose size and start are compared.
-// Its arguments are the URL of a KMS and a key.
+// Command signer signs with a kmssigner.Signer. It is one of the programs whose
+// size and start are compared. Its arguments are the URL of a KMS and a key.
 package main
 
 import (

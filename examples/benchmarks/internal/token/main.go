@@ -1,5 +1,5 @@
-// Command token issues a token with jwtkms. It is one of the programs whose size and start are compared.
-// Its arguments are the URL of a KMS and a key.
+// Command token issues a token with jwtkms. It is one of the programs whose
+// size and start are compared. Its arguments are the URL of a KMS and a key.
 package main
 
 import (
